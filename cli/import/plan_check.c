@@ -40,7 +40,7 @@ judge(struct plan *p, struct plan_object *o, const struct cJSON *there)
 static void
 judge_name(struct cli *c, struct plan *p, struct plan_object *o)
 {
-	static const char *const nouns[] = {"renewal-policies", "targets",
+	static const char *const kinds[] = {"renewal-policies", "targets",
 	    "certs"};
 	const char *name = NULL, *other, *why;
 	const struct cJSON *body;
@@ -52,7 +52,7 @@ judge_name(struct cli *c, struct plan *p, struct plan_object *o)
 		ret = json_str(body, "name", SIZE_MAX, &name);
 	if (ret != RC_OK)
 		return;
-	other = names_holder(c, nouns[o->kind], name);
+	other = names_holder(c, kinds[o->kind], name);
 	if (!other)
 		return;
 	o->state = PLAN_CONFLICT;

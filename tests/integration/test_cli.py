@@ -177,17 +177,8 @@ def test_no_command_takes_words_it_does_not_know(fleet, hostile):
     assert asked == []
 
 
-def test_usage_errors_fit_the_width(fleet):
-    """What is wrong, then how it is used, folded; programs get the sentence whole."""
-    for row in TABLE["commands"]:
-        words = [o["flag"] for o in row["options"] if "|" in o.get("takes", "")]
-        for more in [], ["--odd"], ["-o", "odd"], *([flag, "Odd"] for flag in words):
-            if not more and not needed_of(row):
-                continue
-            done = fleet.cli(*words_of(row), *more)
-            lines = done.stderr.splitlines()
-            assert done.returncode == 2 and max(map(len, lines)) <= 80 and "\nusage: certctl " in done.stderr, (row, done)
-            assert lines[0].startswith("certctl: ") and lines[-1].startswith("see certctl "), done
+def test_a_refused_choice_is_told_on_a_line_of_its_own(fleet):
+    """Programs get the sentence whole."""
     done = fleet.cli("certs", "list", "--status", "Odd")
     assert '--status does not take "Odd"' in done.stderr and "\n--status takes: Pending, Active, " in done.stderr
     told = json.loads(fleet.cli("certs", "list", "--status", "Odd", "-o", "json").stderr)["error"]

@@ -13,7 +13,7 @@ import pytest
 
 from conftest import fleets
 from odd_server import odd_servers
-from test_cli import words_of
+from test_cli import needed_of, words_of
 from test_cli_table import ROWS
 
 NOT_SANITIZED = "what is asked of a server, by thousands of runs: the parser, lists and bodies have sanitized unit tests, and runs other files"
@@ -487,3 +487,16 @@ def test_what_code_of_its_own_reads_is_taken(fleet, asked, tmp_path, row, option
     asked.forget()
     done = fleet.cli(*base, wrong, **home)
     assert done.returncode == 2 and "usage: certctl" in done.stderr and flag in done.stderr and not asked, done
+
+
+@pytest.mark.parametrize("row", ROWS, ids=name_of)
+def test_usage_errors_fit_the_width(fleet, row):
+    """What is wrong, then how it is used, folded."""
+    choices = [o["flag"] for o in row["options"] if "|" in o.get("takes", "")]
+    for more in [], ["--odd"], ["-o", "odd"], *([flag, "Odd"] for flag in choices):
+        if not more and not needed_of(row):
+            continue
+        done = fleet.cli(*words_of(row), *more)
+        lines = done.stderr.splitlines()
+        assert done.returncode == 2 and max(map(len, lines)) <= 80 and "\nusage: certctl " in done.stderr, (row, done)
+        assert lines[0].startswith("certctl: ") and lines[-1].startswith("see certctl "), done
