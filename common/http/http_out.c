@@ -490,6 +490,9 @@ http_out_new(struct loop *l, const struct http_out_opts *opts,
 	(void)curl_multi_setopt(h->multi, CURLMOPT_TIMERFUNCTION,
 	    on_curl_timer);
 	(void)curl_multi_setopt(h->multi, CURLMOPT_TIMERDATA, h);
+	if (opts->keep_most > 0)
+		(void)curl_multi_setopt(h->multi, CURLMOPT_MAXCONNECTS,
+		    (long)opts->keep_most);
 
 	*out = h;
 	return RC_OK;

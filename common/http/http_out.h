@@ -39,6 +39,9 @@ struct http_out_opts { /* copied */
 	/* Each call has a connection of its own: on one that was kept curl
 	 * sends a request twice by itself, when it ends without an answer. */
 	bool keep_none;
+	/* Connections that are kept, those that a call is on counted in; the
+	 * one that was idle longest goes.  0: four times the calls at once. */
+	size_t keep_most;
 	/* Where its calls may go; NULL: anywhere. */
 	const struct outbound *outbound;
 	const char *user_agent;

@@ -16,7 +16,8 @@
 
 #define NAME_BYTES 80
 #define PATH_BYTES 4096
-/* Sockets of an agent: the poll's, and its share of the others. */
+/* Sockets of an agent: the poll's, and its share of the others that are kept.
+ * Every agent's own would be two, more than a process may have at 10,000. */
 #define SOCKETS_PERCENT 150
 #define HTTP_DESCRIPTORS 4
 #define HOME_DESCRIPTORS 4
@@ -221,6 +222,7 @@ make_https(struct members *m)
 	ca = cfg_str(cfg, "server_ca_bundle");
 	opts.ca_file = ca[0] ? ca : NULL;
 	opts.insecure = cfg_bool(cfg, "server_insecure");
+	opts.keep_most = MEMBERS_A_HTTP * SOCKETS_PERCENT / 100;
 	while (m->nhttps * MEMBERS_A_HTTP < m->opts->agents && ret == RC_OK) {
 		ret = http_out_new(m->loop, &opts, &m->https[m->nhttps]);
 		if (ret == RC_OK)

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 
 import wrk
 from agents import SETTINGS, Agents
+from report import NotMeasured
 
 NAME = "fleet"
 GROUP = "scale"
@@ -73,6 +74,8 @@ def run(run):
             with ExitStack() as scope:  # what the agents take until they stand is not the renewals'
                 status, found = agents.renew_due(limit, begin=lambda: scope.enter_context(stack.sampled()))
             took = found["process"]["measured_s"]
+            if not took:
+                raise NotMeasured(f"the agents did not stand, so no renewal was measured; errors: {found['errors']}")
             tell_spans(run.report, found, agents.certificates, took)
             judge(run.report, agents, found, versions=2)
             run.report.threshold("exit status of certctl-fleet", "== 0", status)

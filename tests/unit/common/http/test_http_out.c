@@ -220,6 +220,35 @@ test_insecure(void)
 }
 
 static void
+four_at_once(void)
+{
+	struct result r[4] = {0};
+
+	for (size_t i = 0; i < 4; i++)
+		get("/hello", &r[i]);
+	for (size_t i = 0; i < 4; i++) {
+		await(&r[i]);
+		CHECK_INT(r[i].status, 200);
+	}
+}
+
+/* Of four connections two are kept, so four calls later open two more. */
+static void
+test_so_many_are_kept(void)
+{
+	struct http_out_opts opts = {.keep_most = 2};
+
+	server_start("localhost", TLS1_3_VERSION);
+	opts.ca_file = ca_file;
+	CHECK_INT(http_out_new(loop, &opts, &client), RC_OK);
+	four_at_once();
+	CHECK_INT(connections, 4);
+	four_at_once();
+	CHECK_INT(connections, 6);
+	stop();
+}
+
+static void
 test_tls12_is_refused(void)
 {
 	struct result r = {0};
@@ -239,4 +268,4 @@ CHECK_MAIN(CHECK_ROW(roots_that_are_none_are_found_at_once),
     CHECK_ROW(test_reply_cap), CHECK_ROW(test_timeout),
     CHECK_ROW(test_nobody_listens), CHECK_ROW(test_unknown_ca),
     CHECK_ROW(test_wrong_name), CHECK_ROW(test_insecure),
-    CHECK_ROW(test_tls12_is_refused))
+    CHECK_ROW(test_so_many_are_kept), CHECK_ROW(test_tls12_is_refused))
