@@ -7,8 +7,8 @@
 #   tools/test.sh PART...      only these: build style units asan-build asan-units
 #                              asan (both) fuzz integration integration-asan chaos loadtest
 #
-# Logs are in build/test-logs/.  FUZZ_SECONDS (8) a target, CHAOS_KILLS (12),
-# LOADTEST_DURATION (20s).
+# Logs are in build/test-logs/.  FUZZ_SECONDS (5) a target, CHAOS_KILLS (12),
+# LOADTEST_DURATION (10s).
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 2
 # Debian's own tools first, whatever PATH holds.
@@ -22,7 +22,7 @@ export LSAN_OPTIONS=${LSAN_OPTIONS:-suppressions=\"$PWD/tests/support/lsan.supp\
 logs=build/test-logs
 # Sanitized code is compiled in half the time with -O1 and the lines alone of -g, and looks for the same.
 asan=("-Db_sanitize=address,undefined" -Db_lundef=false -Doptimization=1 -Dc_args=-g1)
-fuzz=(-Dfuzz=true "-Dfuzz_seconds=${FUZZ_SECONDS:-8}")
+fuzz=(-Dfuzz=true "-Dfuzz_seconds=${FUZZ_SECONDS:-5}")
 started=$SECONDS
 
 # Several compilers at once need memory; the tests' programs are small.
@@ -162,7 +162,7 @@ run_part() {
     # With k6 where it is, and else with the project's own generator: compiling k6 takes longer than all of this.
     loadtest)
         step loadtest env BUILD_DIR=build /usr/bin/python3 -B deploy/test/loadtest/loadtest.py agent bulk \
-            --duration "${LOADTEST_DURATION:-20s}" --artifacts build/loadtest
+            --duration "${LOADTEST_DURATION:-10s}" --artifacts build/loadtest
         ;;
     *)
         echo "test.sh: there is no part \"$1\"" >&2

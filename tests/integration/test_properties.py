@@ -20,7 +20,7 @@ from test_routes import ROUTES
 # Its tables of characters are written down, and not into the checkout.
 configuration.set_hypothesis_home_dir(str(BUILD / "hypothesis"))
 LIMIT_S = 240
-EXAMPLES = int(os.environ.get("PROPERTY_EXAMPLES", "30"))
+EXAMPLES = int(os.environ.get("PROPERTY_EXAMPLES", "24"))
 FEW = max(EXAMPLES // 6, 3)
 SEED = os.environ.get("PROPERTY_SEED")
 PROPERTY = settings(max_examples=EXAMPLES, derandomize=SEED is None, deadline=None, database=None, suppress_health_check=list(HealthCheck))
