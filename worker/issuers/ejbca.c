@@ -20,9 +20,6 @@
 #include "common/pki/key/key.h"
 #include "worker/issuers/ejbca_order.h"
 
-#define NAME_CHARS \
-	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-"
-
 static const char *const own_urls[] = {NULL};
 
 /* --- configuration --- */
@@ -59,24 +56,8 @@ configure(void *order, struct issuer_config *c)
 	    arena_printf(o->rest.a, "Bearer %s", token)};
 	o->rest.headers = o->rest.bearer;
 }
+
 /* --- placing --- */
-
-const char *
-ejbca_username(struct ejbca_order *o)
-{
-	const char *name = rest_common_name(o->rest.order);
-	char *plain, hex[65];
-
-	if (name[strspn(name, NAME_CHARS)] == '\0')
-		return arena_printf(o->rest.a, "certctl-%s", name);
-	plain = arena_strdup(o->rest.a, name);
-	for (char *c = plain; *c; c++)
-		if (!strchr(NAME_CHARS, *c))
-			*c = '_';
-	/* Another name may look the same now. */
-	enc_sha256_hex(name, strlen(name), hex);
-	return arena_printf(o->rest.a, "certctl-%s-%.8s", plain, hex);
-}
 
 /* RC_IO, with errno. */
 static rc

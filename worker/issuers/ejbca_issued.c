@@ -1,6 +1,7 @@
 /*
- * What EJBCA issued, as its answers show it: the certificate, and who signed
- * it, which comes with it or is asked for by the CA's subject.
+ * What EJBCA issued, for whom, and as its answers show it: the end entity, the
+ * certificate, and who signed it, which comes with it or is asked for by the
+ * CA's subject.
  */
 #include <cjson/cJSON.h>
 #include <string.h>
@@ -11,6 +12,8 @@
 #include "worker/issuers/ejbca_order.h"
 
 #define DN_MAX 1000
+#define NAME_CHARS \
+	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-"
 
 /* --- certificates --- */
 
@@ -136,4 +139,23 @@ ejbca_judge(void *order, const struct cJSON *shown)
 	}
 	all = arena_printf(o->rest.a, "%s\n%s", o->leaf, all);
 	rest_issued(&o->rest, all, strlen(all));
+}
+
+/* --- for whom --- */
+
+const char *
+ejbca_username(struct ejbca_order *o)
+{
+	const char *name = rest_common_name(o->rest.order);
+	char *plain, hex[65];
+
+	if (name[strspn(name, NAME_CHARS)] == '\0')
+		return arena_printf(o->rest.a, "certctl-%s", name);
+	plain = arena_strdup(o->rest.a, name);
+	for (char *c = plain; *c; c++)
+		if (!strchr(NAME_CHARS, *c))
+			*c = '_';
+	/* Another name may look the same now. */
+	enc_sha256_hex(name, strlen(name), hex);
+	return arena_printf(o->rest.a, "certctl-%s-%.8s", plain, hex);
 }

@@ -1,7 +1,7 @@
 /*
  * ejbca_order: one call of the engine at an EJBCA.  ejbca.c configures, places,
- * polls and revokes, ejbca_look_up.c looks up, ejbca_issued.c reads what was
- * issued.
+ * polls and revokes, ejbca_look_up.c looks up, ejbca_issued.c says for whom and
+ * reads what was issued.
  */
 #ifndef WORKER_ISSUERS_EJBCA_ORDER_H
 #define WORKER_ISSUERS_EJBCA_ORDER_H

@@ -80,7 +80,7 @@ test_unsure(void)
 	outside_run();
 	outside_check_aside("uncertain", true,
 	    "order uncertain: it hung up. The CA");
-	CHECK(strstr(outside_t.error, "/api/v1/jobs/job-00/cancel") != NULL);
+	CHECK(strstr(outside_t.error, "certctl jobs cancel job-00") != NULL);
 	CHECK_INT(outside_t.places, 1);
 	outside_end();
 	/* No answer at all. */
