@@ -26,16 +26,15 @@ LOG_LINES = 15
 MEMORY_BYTES = 4 << 30
 LONGEST = ("test_cli_flags", "test_bench", "test_local_proof", "test_local_up", "test_local_sim", "test_local_stack",
            "test_loadtest", "test_lanes", "test_upgrade", "test_guard", "test_list_plans", "test_growth", "test_failover_suite",
-           "test_monitoring", "test_idle_duties", "test_issuers_faults", "test_revocations_outside", "test_issuers_conformance",
-           "test_bulk", "test_acme_issuer_faults", "test_notify", "test_bus_certificates", "test_list_queries",
-           "test_conditions_real", "test_processes", "test_cli", "test_migrations", "test_lists", "test_conditions",
-           "test_agent_bad", "test_contract", "test_interrupted", "test_hostile_ca", "test_acme_issuer", "test_properties",
-           "test_host_faults", "test_servers", "test_held_rows", "test_routes", "test_floods", "test_mutations",
-           "test_near_misses", "test_held", "test_tutorials", "test_renewal", "test_pooler", "test_audit_api", "test_duties",
-           "test_audit_cli", "test_acme_validate", "test_health_checks", "test_hierarchy", "test_agent_adopt",
-           "test_lint_certificates", "test_limits", "test_acme_hostile", "test_rest", "test_digicert", "test_texts", "test_hosts",
-           "test_refusals", "test_alerts", "test_policies", "test_restore", "test_ocsp", "test_route_audit", "test_acme_clients",
-           "test_steps")
+           "test_monitoring", "test_idle_duties", "test_properties", "test_cli", "test_mutations", "test_issuers_faults",
+           "test_revocations_outside", "test_issuers_conformance", "test_migrations", "test_cli_table", "test_interrupted",
+           "test_list_queries", "test_acme_issuer_faults", "test_conditions", "test_globalsign", "test_near_misses",
+           "test_acme_windows", "test_events", "test_routes", "test_acme_hostile", "test_audit_cli", "test_bus_certificates",
+           "test_lists", "test_contract", "test_bulk", "test_hostile_ca", "test_notify", "test_hosts", "test_alerts",
+           "test_processes", "test_acme_issuer", "test_held_rows", "test_conditions_real", "test_issuers_lists",
+           "test_host_faults", "test_servers", "test_agent_bad", "test_lint_certificates", "test_audit_api", "test_tutorials",
+           "test_floods", "test_ocsp", "test_held", "test_ejbca", "test_duties", "test_health_checks", "test_acme_validate",
+           "test_acme_zerossl", "test_renewal", "test_route_audit", "test_agent_adopt", "test_hierarchy")
 MARKS = re.compile(r"^(NOT_SANITIZED|PLAIN_TOO) = ", re.MULTILINE)
 # Of these every expected refusal logs lines.
 QUIET = {"initdb", "migrate", "postgres"}
