@@ -78,6 +78,23 @@ def test_the_agents_are_the_same_after_a_restart(plane, agents):
     assert plane.value("SELECT count(*) FROM agents WHERE name LIKE 'fleet-%%'") == COUNT
 
 
+def test_where_descriptors_are_few_agents_take_turns(plane, agents, tmp_path):
+    """With the least descriptors it takes, 8 agents have their directories open at once; the others wait, and all come to their end."""
+    least = re.search(r" take (\d+) file descriptors", run("--agents", COUNT, "--dir", tmp_path / "a", limit=few).stderr).group(1)
+
+    def started(name, argv, env):
+        return plane.spawn(name, ["/usr/bin/prlimit", f"--nofile={least}", *argv], env)
+    agents.start, before = started, agents.start
+    try:
+        status, found = agents.renew_due(60 * PATIENCE, env=QUICK)
+    finally:
+        agents.start = before
+    assert status == 0, found
+    check(found, agents)
+    assert agents.behind() == 0
+    assert found["process"]["homes"] == 8 and found["process"]["homes_waited_for"] > 0, found["process"]
+
+
 def test_what_is_not_renewed_fails_the_run(plane, agents):
     """A certificate that no agent has is waited for in vain, and the exit status says so."""
     listed = agents.dir / "certificates"
@@ -91,6 +108,10 @@ def test_what_is_not_renewed_fails_the_run(plane, agents):
     assert found["failure"] == "not every certificate was renewed in time"
     assert found["errors"] == {"renewal asked for: 404": 1}
     assert next(row for row in found["renewals"] if row["name"] == "due to served")["count"] == 0
+
+
+def few():
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1000, 1000))
 
 
 def run(*options, limit=None, **env):
@@ -128,11 +149,9 @@ def test_help_names_every_option():
 
 
 def test_too_few_descriptors_are_told(tmp_path):
-    def few():
-        resource.setrlimit(resource.RLIMIT_NOFILE, (4000, 4000))
     done = run("--agents", 5000, "--dir", tmp_path / "a", limit=few)
     assert done.returncode == 2
-    assert re.search(r"5000 agents take \d+ file descriptors and this process may have 4000", done.stderr), done.stderr
+    assert re.search(r"5000 agents take \d+ file descriptors and this process may have 1000", done.stderr), done.stderr
 
 
 def test_what_the_fleet_sets_is_not_taken_from_the_environment(tmp_path):

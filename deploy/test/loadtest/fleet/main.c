@@ -32,6 +32,8 @@
 /* Beside what the rate of starts and the spread of polls take. */
 #define START_LIMIT_MS 300000
 #define STOP_LIMIT_MS 8000
+/* Of so many agents the directories must be able to be open at once. */
+#define LEAST_HOMES 8
 
 enum phase { STARTING, WAITING, RENEWING, STANDING, STOPPING };
 
@@ -202,6 +204,7 @@ on_signal(void *arg)
 static void
 write_process(const struct run *r, struct json_w *w)
 {
+	const struct homes *homes = members_homes(r->members);
 	struct rusage u;
 
 	(void)getrusage(RUSAGE_SELF, &u);
@@ -213,6 +216,8 @@ write_process(const struct run *r, struct json_w *w)
 	    r->took_s > 0 ? r->cpu_s / r->took_s : 0);
 	tally_write_number(w, "cpu_start_s", cpu_seconds(&r->used));
 	json_w_kv_int(w, "rss_peak_kb", u.ru_maxrss);
+	json_w_kv_int(w, "homes", (int64_t)homes->most);
+	json_w_kv_int(w, "homes_waited_for", (int64_t)homes->waited);
 	json_w_close(w, '}');
 }
 
@@ -321,12 +326,13 @@ write_events(const struct run *r)
 
 /* --- the whole --- */
 
-/* The soft limit is raised to the hard one; *out_homes: there are descriptors
- * for all directories.  RC_INVALID, said: not even without. */
+/* The soft limit is raised to the hard one; *out_homes: of so many agents the
+ * directories can be open at once.  RC_INVALID, said: of too few. */
 static rc
-want_descriptors(size_t agents, bool *out_homes)
+want_descriptors(size_t agents, size_t *out_homes)
 {
-	size_t least = members_descriptors(agents, false);
+	size_t some = agents < LEAST_HOMES ? agents : LEAST_HOMES;
+	size_t least = members_descriptors(agents, some);
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
@@ -334,9 +340,10 @@ want_descriptors(size_t agents, bool *out_homes)
 	limit.rlim_cur = limit.rlim_max;
 	if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
 		return RC_IO;
-	*out_homes = members_descriptors(agents, true) <= limit.rlim_cur;
-	if (least <= limit.rlim_cur)
+	if (least <= limit.rlim_cur) {
+		*out_homes = some + (limit.rlim_cur - least) / HOME_DESCRIPTORS;
 		return RC_OK;
+	}
 	(void)fprintf(stderr,
 	    "certctl-fleet: %zu agents take %zu file descriptors and this "
 	    "process may have %llu: raise the hard limit (ulimit -Hn), or use "
@@ -380,10 +387,10 @@ open_ask(struct run *r)
 static rc
 open_all(struct run *r)
 {
-	bool keeps_homes;
+	size_t homes;
 	rc ret;
 
-	ret = want_descriptors(r->opts.agents, &keeps_homes);
+	ret = want_descriptors(r->opts.agents, &homes);
 	if (ret == RC_OK)
 		ret = read_certificates(r);
 	if (ret == RC_OK)
@@ -396,7 +403,7 @@ open_all(struct run *r)
 			    strerror(errno));
 	}
 	if (ret == RC_OK)
-		ret = members_new(r->loop, &r->opts, keeps_homes, &r->members);
+		ret = members_new(r->loop, &r->opts, homes, &r->members);
 	if (ret == RC_OK)
 		ret = open_ask(r);
 	if (ret == RC_OK)

@@ -20,7 +20,6 @@
  * Every agent's own would be two, more than a process may have at 10,000. */
 #define SOCKETS_PERCENT 150
 #define HTTP_DESCRIPTORS 4
-#define HOME_DESCRIPTORS 4
 /* Handshakes have two ends here; the rest is the process's own. */
 #define OTHER_DESCRIPTORS (MEMBERS_PROBES * 2 + 256)
 
@@ -33,7 +32,7 @@ static const struct cfg_key keys[] = {
 struct members {
 	struct loop *loop;
 	const struct opts *opts;
-	bool keeps_homes;
+	struct homes homes;
 	struct http_out **https;
 	size_t nhttps;
 	struct tls_prober *prober;
@@ -43,12 +42,12 @@ struct members {
 };
 
 size_t
-members_descriptors(size_t agents, bool homes)
+members_descriptors(size_t agents, size_t homes)
 {
 	size_t n = agents * SOCKETS_PERCENT / 100 + OTHER_DESCRIPTORS;
 
 	n += (agents / MEMBERS_A_HTTP + 1) * HTTP_DESCRIPTORS;
-	return homes ? n + agents * HOME_DESCRIPTORS : n;
+	return n + homes * HOME_DESCRIPTORS;
 }
 
 /* --- one of them --- */
@@ -66,25 +65,46 @@ member_ended(struct agent *a)
 static const struct stop_hooks stop_hooks = {life_stop, life_is_idle,
     member_ended};
 
-rc
-member_open_home(struct member *b)
+/* The first of its users took a place. */
+static rc
+open_home(struct member *b)
 {
-	rc ret = RC_OK;
+	rc ret = home_open(&b->agent);
+
+	if (ret == RC_OK) {
+		b->home_users++;
+		return RC_OK;
+	}
+	home_close(&b->agent);
+	homes_leave(&b->all->homes);
+	return ret;
+}
+
+rc
+member_open_home(struct member *b, struct home_wait *w)
+{
+	struct homes *h = &b->all->homes;
 
 	if (b->home_users == 0)
-		ret = home_open(&b->agent);
-	if (ret != RC_OK)
-		home_close(&b->agent);
-	else
-		b->home_users++;
-	return ret;
+		return homes_enter(h, w) ? open_home(b) : RC_BUSY;
+	homes_forget(h, w);
+	b->home_users++;
+	return RC_OK;
+}
+
+void
+member_forget_home(struct member *b, struct home_wait *w)
+{
+	homes_forget(&b->all->homes, w);
 }
 
 void
 member_close_home(struct member *b)
 {
-	if (--b->home_users == 0)
-		home_close(&b->agent);
+	if (--b->home_users > 0)
+		return;
+	home_close(&b->agent);
+	homes_leave(&b->all->homes);
 }
 
 void
@@ -148,12 +168,15 @@ member_free(struct member *b)
 static rc
 member_begin(struct member *b)
 {
-	rc ret = member_open_home(b);
+	bool keeps = b->all->homes.most >= b->all->opts->agents;
+	rc ret;
 
+	homes_enter_now(&b->all->homes);
+	ret = open_home(b);
 	if (ret != RC_OK)
 		return ret;
 	ret = life_begin(&b->agent);
-	if (!b->all->keeps_homes || ret != RC_OK)
+	if (!keeps || ret != RC_OK)
 		member_close_home(b);
 	member_look(b, false, b->agent.poll != NULL);
 	return ret;
@@ -247,7 +270,7 @@ make_dir(const char *dir)
 }
 
 rc
-members_new(struct loop *l, const struct opts *o, bool keeps_homes,
+members_new(struct loop *l, const struct opts *o, size_t homes,
     struct members **out)
 {
 	const struct tls_prober_opts probes = {.parallel = MEMBERS_PROBES};
@@ -256,7 +279,7 @@ members_new(struct loop *l, const struct opts *o, bool keeps_homes,
 
 	m->loop = l;
 	m->opts = o;
-	m->keeps_homes = keeps_homes;
+	m->homes.most = homes;
 	m->all = mem_zalloc(o->agents * sizeof(struct member *));
 	m->https = mem_zalloc(
 	    (o->agents / MEMBERS_A_HTTP + 1) * sizeof(struct http_out *));
@@ -299,7 +322,9 @@ members_start(struct members *m, size_t n)
 {
 	rc ret = RC_OK;
 
-	for (; n > 0 && m->n < m->opts->agents && ret == RC_OK; n--)
+	for (; n > 0 && m->n < m->opts->agents && ret == RC_OK &&
+	       !homes_are_full(&m->homes);
+	     n--)
 		ret = member_start(m, m->n);
 	return ret;
 }
@@ -349,6 +374,12 @@ size_t
 members_beats(const struct members *m)
 {
 	return m->beats;
+}
+
+const struct homes *
+members_homes(const struct members *m)
+{
+	return &m->homes;
 }
 
 struct http_out *

@@ -18,6 +18,8 @@
 #include "deploy/test/loadtest/fleet/members.h"
 
 #define STAND_IN "/usr/bin/true"
+/* Nobody waits that long for a place; one more look costs nothing. */
+#define HOME_WAIT_MS 60000
 #define LINE_MAX_BYTES 1024
 
 static struct watch *watching;
@@ -68,6 +70,9 @@ struct seam {
 	void (*done)(struct agent *a, void *arg);
 	struct op *op;
 	const char *name;
+	op_step *first; /* of the op, once it has its directories */
+	int64_t deadline_ms;
+	struct home_wait wait;
 	bool uses_home;
 	/* The program it asked for was run here, with this result. */
 	bool has_output;
@@ -116,9 +121,35 @@ seam_done(struct agent *a, void *arg)
 	if (s->done)
 		s->done(a, s->arg);
 	member_look(b, beat, strcmp(s->name, "poll") == 0);
+	member_forget_home(b, &s->wait);
 	if (s->uses_home)
 		member_close_home(b);
 	free(s);
+}
+
+static void
+wake(void *op)
+{
+	op_wake(op);
+}
+
+/* Without its directories an op's files fail, and it says so. */
+static enum op_next
+wait_for_home(struct op *op)
+{
+	struct seam *s = __real_agent_arg(op);
+	rc ret;
+
+	s->wait.arg = op;
+	op_extend(op, s->deadline_ms + HOME_WAIT_MS);
+	ret = member_open_home((struct member *)agent_of(op), &s->wait);
+	if (ret == RC_BUSY)
+		return op_park(op, HOME_WAIT_MS, wait_for_home);
+	s->uses_home = ret == RC_OK;
+	if (!s->uses_home && watching)
+		watch_error(watching, "directories not opened");
+	op_extend(op, s->deadline_ms);
+	return op_goto(op, s->first);
 }
 
 struct op *
@@ -130,12 +161,11 @@ __wrap_agent_op_start(struct agent *a, const char *name, int64_t deadline_ms,
 	s->arg = arg;
 	s->done = done;
 	s->name = name;
-	if (strcmp(name, "poll") != 0 && strcmp(name, "heartbeat") != 0) {
-		/* Without them its files fail, and it says so. */
-		s->uses_home = member_open_home((struct member *)a) == RC_OK;
-		if (!s->uses_home && watching)
-			watch_error(watching, "directories not opened");
-	}
+	s->first = first;
+	s->deadline_ms = deadline_ms;
+	s->wait.wake = wake;
+	if (strcmp(name, "poll") != 0 && strcmp(name, "heartbeat") != 0)
+		first = wait_for_home;
 	tell_begin(s);
 	s->op =
 	    __real_agent_op_start(a, name, deadline_ms, first, s, seam_done);
