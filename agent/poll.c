@@ -18,8 +18,11 @@
 #define CALL_SLACK_MS 15000
 #define WORK_LIMIT_MS 300000
 /* Between two questions when the first brought nothing new, unless the server
- * parked it for as long. */
+ * parked it for as long.  It does not park what lists work, so while that is
+ * in hand the pause doubles: a host that is slow with one thing would ask each
+ * second what it knows.  What is new meanwhile waits that long at most. */
 #define PAUSE_MS 1000
+#define PAUSE_MAX_MS 4000
 #define PAUSE_JITTER_PERCENT 20
 /* Between any two. */
 #define LEAST_MS 25
@@ -46,6 +49,7 @@ struct poll {
 	int64_t asked_ms; /* when the last question began */
 	int64_t backoff_ms;
 	int64_t pause_ms; /* between that and the next */
+	int64_t known_ms; /* the pause after another answer without news */
 	bool has_answer;  /* of the question just over; else it timed out */
 	bool is_stopping;
 	int64_t put_off_ms;            /* doubled wait; 0: this host can */
@@ -235,6 +239,19 @@ take_tests(struct poll *p, struct arena *a, const struct cJSON *reply)
 	}
 }
 
+/* Also when it brought work: with something listed the server does not park
+ * the next question, and the end of an item asks at once. */
+static void
+pause_for(struct poll *p, bool is_news)
+{
+	if (is_news || !p->in_hand.first)
+		p->known_ms = PAUSE_MS;
+	p->pause_ms = rand_jitter(p->known_ms, PAUSE_JITTER_PERCENT);
+	p->known_ms *= 2;
+	if (p->known_ms > PAUSE_MAX_MS)
+		p->known_ms = PAUSE_MAX_MS;
+}
+
 static void
 poll_failed(struct poll *p, const char *why)
 {
@@ -250,6 +267,7 @@ poll_answered(struct op *op)
 {
 	const struct call_reply *reply = call_reply(op);
 	struct poll *p = agent_arg(op);
+	int64_t known = p->in_hand.n;
 
 	p->has_answer = true;
 	if (p->is_stopping || p->agent->is_retired)
@@ -259,12 +277,10 @@ poll_answered(struct op *op)
 		    reply->error ? reply->error : "the answer is not JSON");
 		return op_done(op);
 	}
-	/* Also when it brought work: with something listed the server does
-	 * not park the next question, and the end of an item asks at once. */
 	p->backoff_ms = 0;
-	p->pause_ms = rand_jitter(PAUSE_MS, PAUSE_JITTER_PERCENT);
 	take_items(p, op_arena(op), reply->json);
 	take_tests(p, op_arena(op), reply->json);
+	pause_for(p, p->in_hand.n > known);
 	return op_done(op);
 }
 
@@ -344,6 +360,7 @@ poll_start(struct agent *a)
 	int64_t spread = cfg_int(a->cfg, "start_spread");
 
 	p->agent = a;
+	p->known_ms = PAUSE_MS;
 	p->next = timer_new(a->loop, poll_next, p);
 	if (resume_journals(p) > 0 || keystore_has_unfinished(a))
 		spread = 0;

@@ -121,6 +121,28 @@ an_item_in_hand_is_not_begun_twice(void)
 	CHECK(!poll_is_idle(a->poll));
 }
 
+/* A host that is slow asks no more than a few times for what it has. */
+static void
+what_is_known_is_asked_for_less_often(void)
+{
+	struct agent *a = rig_new(NULL);
+	size_t n;
+
+	rig_answer("GET", WORK, 200, item, 0);
+	rig_answer("POST", "/api/v1/agents/a-1/csr", 202, "{}", 28000);
+	a->poll = poll_start(a);
+	rig_pass(1500);
+	CHECK_INT(rig_count("GET", WORK), 2);
+	rig_pass(26000);
+	n = rig_count("GET", WORK);
+	CHECK(n >= 7 && n <= 11);
+	rig_answer("GET", WORK, 200, "{\"jobs\":[]}", 0);
+	rig_pass(1000); /* it has ended */
+	n = rig_count("GET", WORK);
+	rig_pass(10000); /* and so it is once a second again */
+	CHECK(rig_count("GET", WORK) >= n + 7);
+}
+
 static void
 work_is_asked_for_again_when_an_item_ends(void)
 {
@@ -182,6 +204,7 @@ CHECK_MAIN(CHECK_ROW(a_server_that_does_not_park_is_asked_once_a_second),
     CHECK_ROW(items_that_are_not_understood_are_not_asked_for_without_end),
     CHECK_ROW(an_item_that_comes_for_ever_makes_no_storm),
     CHECK_ROW(an_item_in_hand_is_not_begun_twice),
+    CHECK_ROW(what_is_known_is_asked_for_less_often),
     CHECK_ROW(work_is_asked_for_again_when_an_item_ends),
     CHECK_ROW(a_retired_agent_asks_no_more),
     CHECK_ROW(heartbeats_pause_whatever_they_are_answered))
