@@ -84,7 +84,7 @@ FROM (SELECT o.issuer_id FROM lanes o ORDER BY o.issuer_id LIMIT 1000) l
 CROSS JOIN LATERAL (SELECT t.type, count(d.type) AS n, min(d.run_after) AS oldest
     FROM (VALUES ('Issuance'), ('Renewal')) AS t (type)
     LEFT JOIN (SELECT j.type, j.run_after FROM jobs j WHERE j.issuer_id = l.issuer_id AND j.status = 'Pending'
-            AND j.type IN ('Issuance', 'Renewal') AND j.run_after <= clock_timestamp()
+            AND j.type IN ('Issuance', 'Renewal') AND j.run_after <= (SELECT clock_timestamp())
         ORDER BY j.run_after, j.id LIMIT 1000) AS d ON d.type = t.type
     GROUP BY t.type) AS q
 ORDER BY l.issuer_id, q.type;
@@ -92,7 +92,7 @@ ORDER BY l.issuer_id, q.type;
 -- name: metrics_tasks :many
 SELECT d.kind, count(*) AS task_queue_tasks,
     round(extract(epoch FROM clock_timestamp() - min(d.run_after)), 3) AS task_queue_age_seconds
-FROM (SELECT t.kind, t.run_after FROM tasks t WHERE t.status = 'Pending' AND t.run_after <= clock_timestamp()
+FROM (SELECT t.kind, t.run_after FROM tasks t WHERE t.status = 'Pending' AND t.run_after <= (SELECT clock_timestamp())
     ORDER BY t.run_after, t.id LIMIT 1000) AS d
 GROUP BY d.kind
 ORDER BY d.kind;

@@ -4,13 +4,15 @@ finished jobs there are and whatever the statistics say of them.
 """
 import pytest
 
-from idle import DUTIES, RUNS, Session, make_inventory
+from idle import DUTIES, LOOKS, RUNS, Session, make_inventory
 
 LIMIT_S = 240
 NOT_SANITIZED = "PostgreSQL alone works: statements are explained"
 CERTIFICATES = 30000
 IN_PROGRESS = 6000
 BUFFERS_MOST = 2000
+# What comes each second must not read so much as the index of a column of all certificates: 120 pages of these at least.
+LOOK_MOST = {"duty_rows": 100}
 # The first run of a session makes its plans, which reads the catalog; after some more it keeps them.
 GENERIC_AFTER = 7
 
@@ -47,3 +49,11 @@ def test_each_duty_has_its_statements():
 def test_nothing_to_do(sessions, duty, plans):
     costs = sessions[plans][duty]
     assert max(buffers for _, buffers in costs) < BUFFERS_MOST, costs
+
+
+@pytest.mark.parametrize("plans", ["empty", "filled", "analysed"])
+@pytest.mark.parametrize("look", LOOKS)
+def test_a_look_that_finds_nothing(sessions, look, plans):
+    """It is made once a second: at a million certificates duty_rows walked an index of them all, for a second."""
+    costs = sessions[plans][look]
+    assert max(buffers for _, buffers in costs) < LOOK_MOST.get(look, BUFFERS_MOST), costs

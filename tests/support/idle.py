@@ -49,6 +49,8 @@ RUNS = {
     "stats_fold": {"duty_stats_fold": f"{LED}, '10000'"},
     "version_retention": {"duty_version_retention": f"{LED}, '150', '{9600 * HOUR}'"},
 }
+# What is asked once a second, or with each look at the metrics.
+LOOKS = ["duty_rows", "metrics_queues", "metrics_tasks", "metrics_counts", "metrics_totals"]
 # Chunks in which all that an inventory gives to do is done.
 SETTLED_AFTER = 10000
 
@@ -131,7 +133,8 @@ class Session:
         self.connection.autocommit = True
         self.cursor = self.connection.cursor()
         self.cursor.execute("UPDATE leadership SET term = 1, holder = 'idle', expires_at = 'infinity'")
-        for name in [n for run in RUNS.values() for n in run]:
+        self.cursor.execute("INSERT INTO duties (name) SELECT unnest(%s) ON CONFLICT DO NOTHING", (DUTIES,))
+        for name in LOOKS + [n for run in RUNS.values() for n in run]:
             self.cursor.execute(f"PREPARE {name} AS {statement(name)}")
 
     def close(self):
@@ -142,16 +145,21 @@ class Session:
         self.cursor.execute("UPDATE duty_marks SET low_id = '', low_at = '-infinity', is_done = true WHERE name LIKE '%retention'")
         ms = buffers = 0
         for name, parameters in RUNS[duty].items():
-            self.cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, TIMING off, FORMAT json) EXECUTE {name}({parameters})")
-            shown = self.cursor.fetchone()[0]
-            shown = json.loads(shown)[0] if isinstance(shown, str) else shown[0]
-            ms += shown["Planning Time"] + shown["Execution Time"]
-            buffers += sum(shown["Plan"][f"Shared {what} Blocks"] for what in ("Hit", "Read"))
+            cost = self.explain(f"{name}({parameters})")
+            ms, buffers = ms + cost[0], buffers + cost[1]
         return ms, buffers
+
+    def explain(self, call):
+        """(ms, buffers) of a prepared statement with its parameters."""
+        self.cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, TIMING off, FORMAT json) EXECUTE {call}")
+        shown = self.cursor.fetchone()[0]
+        shown = json.loads(shown)[0] if isinstance(shown, str) else shown[0]
+        return shown["Planning Time"] + shown["Execution Time"], sum(shown["Plan"][f"Shared {what} Blocks"] for what in ("Hit", "Read"))
 
     def costs(self, times):
         """(ms, buffers) of so many runs by duty, without the first of the session."""
-        return {duty: [self.run(duty) for _ in range(times + 1)][1:] for duty in RUNS}
+        return {duty: [self.run(duty) for _ in range(times + 1)][1:] for duty in RUNS} | {
+            look: [self.explain(look) for _ in range(times + 1)][1:] for look in LOOKS}
 
     def settle(self):
         """Runs what has work after an inventory was made, until nothing is left to do."""
