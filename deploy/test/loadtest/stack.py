@@ -30,7 +30,7 @@ TOLD_OF_POSTGRESQL = ("shared_buffers", "work_mem", "effective_cache_size", "max
 ROLES = ("certctl_apiserver", "certctl_scheduler", "certctl_worker")
 # The limiter on, with the rates that a new installation has.
 LIMITED = {"CERTCTL_RATE_LIMIT_ENABLED": "true", "CERTCTL_LOG_LEVEL": "warn"}
-HIDDEN = ("KEY", "TOKEN", "SECRET", "PASSWORD", "URL", "PATH", "DIR", "CERT", "PORT")
+HIDDEN = ("KEY", "TOKEN", "SECRET", "PASSWORD", "URL", "PATH", "DIR", "CERT", "PORT", "FILE")
 
 
 def listeners(port):
@@ -193,6 +193,8 @@ class Stack(Fleet):
     def tell_settings(self):
         """What the programs were told and is no secret, nor a place or an address of this run."""
         for process in self.processes.values():
+            if process.env.get("CERTCTL_RATE_LIMIT_ENABLED") == "false":
+                raise ValueError(f"{process.name} has no rate limiter: what is measured is what an operator runs (LIMITED)")
             if process.name.startswith(("apiserver", "scheduler", "worker")):
                 self.report.data["settings"] |= {
                     key: value for key, value in process.env.items()

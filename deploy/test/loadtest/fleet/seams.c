@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <cjson/cJSON.h>
 #include <uthash.h>
 
 #include "agent/call.h"
@@ -13,6 +14,7 @@
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/http/http_out.h"
+#include "common/json/json.h"
 #include "common/log/log.h"
 #include "common/log/log_peer.h"
 #include "deploy/test/loadtest/fleet/members.h"
@@ -62,6 +64,11 @@ void __wrap_log_write(enum log_level level, const char *code, const char *fmt,
 void __wrap_log_peer(enum log_level level, const char *code, const char *peer,
     const char *fmt, ...) PRINTF_LIKE(4, 5);
 
+enum op_next __real_call_api(struct op *op, const char *method,
+    const char *path, const char *body, int64_t timeout_ms, op_step *next);
+enum op_next __wrap_call_api(struct op *op, const char *method,
+    const char *path, const char *body, int64_t timeout_ms, op_step *next);
+
 /* --- ops --- */
 
 /* Stands where the op's own argument would; given back by agent_arg. */
@@ -70,7 +77,7 @@ struct seam {
 	void (*done)(struct agent *a, void *arg);
 	struct op *op;
 	const char *name;
-	op_step *first; /* of the op, once it has its directories */
+	op_step *next; /* of the op, once it has its directories */
 	int64_t deadline_ms;
 	struct home_wait wait;
 	bool uses_home;
@@ -149,7 +156,45 @@ wait_for_home(struct op *op)
 	if (!s->uses_home && watching)
 		watch_error(watching, "directories not opened");
 	op_extend(op, s->deadline_ms);
-	return op_goto(op, s->first);
+	return op_goto(op, s->next);
+}
+
+/* Work is read once there is a place for it: an agent that had it in hand and
+ * waited would go on asking for more.  Until the op ends it holds the place,
+ * so what it starts has one. */
+static enum op_next
+work_came(struct op *op)
+{
+	struct seam *s = __real_agent_arg(op);
+	const struct call_reply *reply = call_reply(op);
+	const struct cJSON *jobs;
+
+	jobs = reply->json ? json_get(reply->json, "jobs") : NULL;
+	return cJSON_GetArraySize(jobs) > 0 ? wait_for_home(op) : s->next(op);
+}
+
+enum op_next
+__wrap_call_api(struct op *op, const char *method, const char *path,
+    const char *body, int64_t timeout_ms, op_step *next)
+{
+	struct seam *s = __real_agent_arg(op);
+
+	if (strcmp(s->name, "poll") == 0) {
+		s->next = next;
+		next = work_came;
+	}
+	return __real_call_api(op, method, path, body, timeout_ms, next);
+}
+
+/* Whose directories are open needs no place, and gives none up between the two:
+ * who opened them may end before the op's first turn. */
+static op_step *
+begin_at_home(struct seam *s, struct member *b)
+{
+	if (b->home_users == 0)
+		return wait_for_home;
+	s->uses_home = member_open_home(b, &s->wait) == RC_OK;
+	return s->uses_home ? s->next : wait_for_home;
 }
 
 struct op *
@@ -161,11 +206,11 @@ __wrap_agent_op_start(struct agent *a, const char *name, int64_t deadline_ms,
 	s->arg = arg;
 	s->done = done;
 	s->name = name;
-	s->first = first;
+	s->next = first;
 	s->deadline_ms = deadline_ms;
 	s->wait.wake = wake;
 	if (strcmp(name, "poll") != 0 && strcmp(name, "heartbeat") != 0)
-		first = wait_for_home;
+		first = begin_at_home(s, (struct member *)a);
 	tell_begin(s);
 	s->op =
 	    __real_agent_op_start(a, name, deadline_ms, first, s, seam_done);

@@ -5,6 +5,8 @@
  *
  *   agent_op_start, agent_arg   each op of an agent: its directories are open
  *                               meanwhile, and its work is timed
+ *   call_api                    what a question for work brought waits until
+ *                               the agent's directories can be open
  *   deploy_verify               a handshake has proven the new certificate
  *   call_program                /usr/bin/true test|reload CERT KEY loads the
  *                               pair into the fleet's own TLS server: ten

@@ -12,6 +12,7 @@ import bench_async  # noqa: E402
 import engine  # noqa: E402
 from bench import Bench  # noqa: E402
 from ca_kinds import start_simulators  # noqa: E402
+from stack import LIMITED  # noqa: E402
 
 NAME = "async_polling"
 GROUP = "scale"
@@ -26,7 +27,8 @@ def run(run):
     bench_async.WINDOW_S = max(5, run.seconds)
     with run.stack(shared_buffers="1GB") as stack:
         settings = start_simulators(stack)
-        stack.start_apiserver(CERTCTL_LOG_LEVEL="warn")
+        # What places ten thousand orders comes from one address.
+        stack.start_apiserver(**LIMITED, CERTCTL_RATE_LIMIT_RPS="1000", CERTCTL_RATE_LIMIT_BURST="2000")
         stack.start_scheduler(CERTCTL_LOG_LEVEL="warn", CERTCTL_RENEWAL_CONCURRENCY=str(bench_async.PERMITS))
         for i in (1, 2):
             stack.start_worker(i, CERTCTL_LOG_LEVEL="warn", **settings)
