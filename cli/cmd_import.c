@@ -5,7 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <cjson/cJSON.h>
+
 #include "cli/args.h"
+#include "cli/body_value.h"
 #include "cli/cli.h"
 #include "cli/count.h"
 #include "cli/import/import.h"
@@ -15,6 +18,7 @@
 #include "cli/import/servers.h"
 #include "cli/names.h"
 #include "cli/out.h"
+#include "common/json/json.h"
 
 static int
 find(struct cli *c, struct import *im, const char *etc)
@@ -118,8 +122,28 @@ go_on(struct cli *c, const struct plan *p, const char *missing)
 	return EXIT_DONE;
 }
 
+/* --tags as JSON; NULL: not given.  False, told: they are no tags. */
+static bool
+read_tags(struct cli *c, const char **out)
+{
+	static const struct option tags = {.flag = "--tags",
+	    .takes = "KEY=VALUE,KEY=VALUE",
+	    .form = OPTION_TAGS};
+	const char *text = args_value(c, tags.flag);
+	struct cJSON *json;
+
+	*out = NULL;
+	if (!text)
+		return true;
+	json = body_value_given(c, &tags, text);
+	if (json)
+		*out = json_text(c->arena, json);
+	cJSON_Delete(json);
+	return json != NULL;
+}
+
 static struct plan_opts
-read_opts(struct cli *c)
+read_opts(struct cli *c, const char *tags)
 {
 	return (struct plan_opts){.owner = args_value(c, "--owner-id"),
 	    .team = args_value(c, "--team-id"),
@@ -127,6 +151,7 @@ read_opts(struct cli *c)
 	    .agent = args_value(c, "--agent-id"),
 	    .policy = args_value(c, "--renewal-policy-id"),
 	    .environment = args_value(c, "--environment"),
+	    .tags = tags,
 	    .validate = args_value(c, "--validate-command"),
 	    .reload = args_value(c, "--reload-command")};
 }
@@ -134,21 +159,24 @@ read_opts(struct cli *c)
 int
 cmd_import(struct cli *c)
 {
-	const char *etc = args_value(c, "--etc"), *missing;
-	struct plan_opts opts = read_opts(c);
+	const char *etc = args_value(c, "--etc"), *missing, *tags;
+	struct plan_opts opts;
 	struct import *im = arena_alloc(c->arena, sizeof(*im));
 	int exit_code = args_goes_with(c, "--yes", "--apply");
 	struct plan plan;
 
+	if (exit_code == EXIT_DONE && !read_tags(c, &tags))
+		exit_code = EXIT_USAGE;
 	if (exit_code == EXIT_DONE)
 		exit_code = find(c, im, etc ? etc : "/etc");
 	if (exit_code != EXIT_DONE)
 		return exit_code;
+	opts = read_opts(c, tags);
 	plan_make(c->arena, im, &opts, &plan);
 	missing = find_missing(c, &plan);
 	if (!missing) {
 		exit_code = names_before(c, NULL);
-		opts = read_opts(c);
+		opts = read_opts(c, tags);
 		plan_make(c->arena, im, &opts, &plan);
 	}
 	if (!missing && exit_code == EXIT_DONE)

@@ -310,6 +310,8 @@ add_certificate(struct plan *p, const struct import_found *f)
 	json_w_kv_opt(&w, "issuer_id", p->opts->issuer);
 	json_w_kv(&w, "renewal_policy_id", policy_id(p, f));
 	json_w_kv_opt(&w, "environment", p->opts->environment);
+	if (p->opts->tags)
+		json_w_kv_raw(&w, "tags", p->opts->tags);
 	json_w_key(&w, "target_ids");
 	json_w_open(&w, '[');
 	add_targets(p, f, &w);

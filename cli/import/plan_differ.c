@@ -51,7 +51,7 @@ differ_in(struct arena *a, const char *name, const struct cJSON *there,
 
 /* The keys that are wanted; what there is beside them is its owner's. */
 static const char *
-config_differs(struct arena *a, const struct cJSON *want,
+members_differ(struct arena *a, const struct cJSON *want,
     const struct cJSON *there)
 {
 	const struct cJSON *one, *other;
@@ -63,8 +63,8 @@ config_differs(struct arena *a, const struct cJSON *want,
 			    : NULL;
 		if (!other || !cJSON_Compare(one, other, true))
 			return differ_in(a,
-			    arena_printf(a, "config.%s", one->string), other,
-			    one);
+			    arena_printf(a, "%s.%s", want->string, one->string),
+			    other, one);
 	}
 	return NULL;
 }
@@ -98,8 +98,8 @@ plan_differs(struct arena *a, const struct cJSON *body,
 			lacking = find_lacking(want, is);
 		else if (strcmp(want->string, "sans") == 0)
 			why = sans_differ(a, want, is);
-		else if (strcmp(want->string, "config") == 0)
-			why = config_differs(a, want, is);
+		else if (cJSON_IsObject(want))
+			why = members_differ(a, want, is);
 		else if (!is || !cJSON_Compare(want, is, true))
 			why = differ_in(a, want->string, is, want);
 		if (why)

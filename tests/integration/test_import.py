@@ -80,6 +80,7 @@ def test_the_tutorial_moves_a_host(plane, host):
     assert f"create    certificate        mc-{NAME}" in planned.stdout and "used by   nginx: " in planned.stdout
     assert f"created   target          tgt-{agent}-{NAME}" in applied.stdout and f"known     mc-{NAME}" in applied.stdout
     assert plane.served_serial(port) not in (before, None), "certctl's certificate is not served"
+    assert plane.value("SELECT tags->>'owner' FROM managed_certificates WHERE id = %s", f"mc-{NAME}") == "web"
     assert plane.value("SELECT managed_certificate_id FROM discovered_certificates WHERE agent_id = %s AND serial_number = ltrim(%s, '0')",
                        agent, before) == f"mc-{NAME}"
 
@@ -97,6 +98,15 @@ def test_the_same_again_changes_nothing(plane, host):
     done = plane.cli("import", str(etc / "letsencrypt"), *more)
     assert done.returncode == 0 and "nothing was changed" in done.stdout, done
     assert [plane.query(f"SELECT * FROM {table} ORDER BY id") for table in TABLES] == rows
+
+
+def test_tags_that_differ_are_a_conflict(plane, host):
+    etc, _, options = host
+    more = ["--owner-id", "o-web", "--team-id", "t-web", "--issuer-id", "iss-local", "--agent-id", plane.processes["agent-1"].agent_id, *options]
+    done = plane.cli("import", str(etc / "letsencrypt"), *more, "--tags", "owner=else")
+    assert done.returncode == 5 and 'tags.owner is "web" there and "else" here' in done.stdout, done
+    done = plane.cli("import", str(etc / "letsencrypt"), *more, "--tags", "owner")
+    assert done.returncode == 2 and '--tags takes KEY=VALUE,KEY=VALUE, not "owner"' in done.stderr, done
 
 
 def test_what_is_another_is_a_conflict(plane, host):
