@@ -32,6 +32,8 @@ SECONDS_A_CALL = 5
 ROUND_LIMIT_S = 300
 SLOPE_LEAST_S = 600  # of less, memory that warms up looks like a leak
 SLOPE_LIMIT = 10.0  # percent of what the process has, an hour
+ROUNDS = "due to served, p95 of each round; errors: rounds in which an answer was none or a refusal"
+ORDERS = "ACME orders, p95 of each batch of some seconds; errors: batches with an order that failed"
 GENTLY_MORE = {"CERTCTL_ACME_SERVER_ENABLED": "true", "CERTCTL_ACME_SERVER_RATE_LIMIT_ORDERS_PER_HOUR": "0",
                "CERTCTL_ACME_SERVER_RATE_LIMIT_CONCURRENT_ORDERS": "0", "CERTCTL_RATE_LIMIT_PER_USER_RPS": "1000"}
 
@@ -42,6 +44,7 @@ class Work:
     def __init__(self, stack):
         self.stack = stack
         self.counts, self.lock = {}, threading.Lock()
+        self.orders, self.orders_cut = [], 0  # p95 of each batch of ACME orders; batches with one that failed
         self.is_over = threading.Event()
         self.threads = []
         self.failure = None
@@ -97,6 +100,8 @@ class Work:
                 got = json.loads(line)
                 self.count("ACME orders", got["orders"])
                 self.count("ACME orders that failed", got["failed"])
+                self.orders.append(got["p95_ms"])
+                self.orders_cut += got["failed"] > 0
 
     def bulk(self, n):
         owner = ("o-test", "o-other")[n % 2]
@@ -122,7 +127,7 @@ class Rounds:
 
     def __init__(self, run, stack, agents, until):
         self.run, self.stack, self.agents, self.until = run, stack, agents, until
-        self.rounds, self.spans, self.errors = 0, [], 0
+        self.rounds, self.spans, self.errors, self.refused = 0, [], 0, 0  # refused: rounds with errors
         self.failure = None
         self.thread = threading.Thread(target=self._run, daemon=True)
 
@@ -134,6 +139,7 @@ class Rounds:
                 self.errors += sum(found["errors"].values())
                 row = next(r for r in found["renewals"] if r["name"] == "due to served")
                 self.spans.append(row["p95"])
+                self.refused += any(found["errors"].values())
                 self.run.say(f"round {self.rounds}: {found['served']} of {self.agents.certificates} served, p95 {row['p95']} ms, "
                              f"answers that were none or refusals {sum(found['errors'].values())}")
                 # What a restart cut off is finished by the next look of its agent.
@@ -264,7 +270,8 @@ def judge(run, stack, work, rounds, agents, restarted):
     lost, doubled = checker.check(stack.query, accepted, stack.dir / "journal")
     for line in lost + doubled:
         run.say(line)
-    report.measure("due to served, p95 of each round", "ms", values=rounds.spans)
+    report.measure(ROUNDS, "ms", values=rounds.spans, errors=rounds.refused)
+    report.measure(ORDERS, "ms", values=work.orders, errors=work.orders_cut)
     report.count(jobs=len(accepted), rounds=rounds.rounds, restarts=restarted, refusals_in_rounds=rounds.errors, **work.counts)
     report.threshold("lost", "== 0", len(lost))
     report.threshold("doubled", "== 0", len(doubled))
