@@ -46,7 +46,7 @@ def pages(root, only=None):
     made = {name: maker(scenarios, found) for name, maker in tables.TABLES.items()}
     drawn = plots.make(found)
     guide = (root / GUIDE).read_text(encoding="utf-8")
-    out = {PAGE: tables.fill((root / PAGE).read_text(encoding="utf-8"), made), GUIDE: tables.between(guide, "plots", plots.words(drawn)),
+    out = {PAGE: tables.fill((root / PAGE).read_text(encoding="utf-8"), made), GUIDE: tables.between(guide, "plots", plots.words(found, drawn)),
            MODEL: model.definition(root, found)}
     out[GUIDE] = tables.between(out[GUIDE], "rungs", rungs(found))
     return out | {f"docs/operator/{name}": text for name, text in drawn.items()}

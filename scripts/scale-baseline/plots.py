@@ -1,7 +1,8 @@
-"""The plots of the guide: latency and drain rate against the inventory, of the newest flat run."""
+"""The plots of the guide, and their figures: latency and drain rate against the inventory, of the newest flat run."""
 import re
 
 import svg
+import tables
 from artifacts import Refused
 
 LATENCY, DRAIN = "scale-flat-latency.svg", "scale-flat-drain.svg"
@@ -38,8 +39,31 @@ def make(found):
             DRAIN: svg.chart(f"Renewal drain by inventory ({when})", "certificates/s", drain)}
 
 
-def words(made):
+def growth(s):
+    """The figures of the plots, and how the largest inventory stands to the smallest."""
+    of = {m["name"]: m for m in s["measures"]}
+
+    def measure(name, prefix, keys):
+        return [(f"{name}, {word}", points({n: m[key] for n, m in of.items()}, prefix)) for key, word in keys]
+    asked = (("p50", "p50, ms"), ("p99", "p99, ms"), ("rate", "a second"))
+    lines = [*measure("list page", "list_page", asked), *measure("one certificate", "get_one", asked),
+             *measure("renewal scan of what is due", "renewal_scan", (("p50", "p50, ms"),)),
+             ("certificates renewed a second", points(s["counters"], "drain_per_s")),
+             ("answers of the bare TLS server a second", points(s["counters"], "bare_per_s"))]
+    sizes = [size for size, _ in lines[0][1]]
+    rows = [[name, *(tables.shown(y) for _, y in found), f"{found[-1][1] / found[0][1]:.2f}"] for name, found in lines]
+    return tables.table(["By certificates", *map(str, sizes), "Largest to smallest"], rows)
+
+
+def judged(s):
+    """Which of it the run is held to: a page must not read as if all were."""
+    held = "; ".join(f"{t['name']}: {tables.shown(t['value'])}, {t['limit']}" for t in s["thresholds"] if "slowest size" in t["name"])
+    return f"The run is judged by its rates alone ({held}). One certificate and the renewal scan are judged by nothing.\n"
+
+
+def words(found, made):
     """What the guide shows of them."""
     if not made:
         return "Not measured: no full run of `flat` is archived. `make loadtest-scale-flat` takes it.\n"
-    return "\n".join(f"![{re.search('<title>(.*?)</title>', text)[1]}]({name})" for name, text in sorted(made.items())) + "\n"
+    shown = "\n".join(f"![{re.search('<title>(.*?)</title>', text)[1]}]({name})" for name, text in sorted(made.items()))
+    return f"{shown}\n\n{growth(found['flat'])}\n{judged(found['flat'])}"

@@ -7,6 +7,15 @@ import re
 from artifacts import Refused, excuse
 
 NO_RUN = "no full run is archived"
+NONE = "-"  # there can be no figure; the page says why
+SAMPLES_LEAST = 20  # of fewer the 95th of a hundred is the longest
+BESIDE = "everything else on the machine"
+BESIDE_LEAST = 0.1  # of the machine: a run beside so much is said to be one
+# Measures for which the scenario counts no errors (the summary has 0 there all the same): {scenario: their names}.
+UNCOUNTED = {"flat": r"renewal_scan_\d+", "renewal_drain": ".*", "async_polling": ".*", "scheduler_failover": ".*", "postgresql_restart": ".*",
+             "postgresql_settings": ".*", "soak": "due to served, p95 of each round"}
+# One call among many does another thing than they, and is the longest: {scenario: what its row says}.
+LONGEST_APART = {"bulk_renewal": "the longest of them alone: one call makes all the jobs, the others find them in progress"}
 
 
 def shown(value):
@@ -56,11 +65,18 @@ def each(scenarios, found, heads, rows_of):
     return table(heads, rows)
 
 
+def beside(s):
+    """What a reader must know of a run that did not have the machine to itself."""
+    share = next((p["cpu_share"] for p in s["processes"] if p["name"] == BESIDE), 0)
+    return f"; {BESIDE} took {percent(share)}" if share > BESIDE_LEAST else ""
+
+
 def runs(scenarios, found):
     def rows(scenario, s):
         floor = s["floor"]
         load = s["load"]
-        yield [f"{load['what']}; {shown(load['duration_s'])} s, {load['certificates']} certificates, {load['agents']} agents",
+        note = f"; {scenario['note']}" if "note" in scenario else ""
+        yield [f"{load['what']}; {shown(load['duration_s'])} s, {load['certificates']} certificates, {load['agents']} agents{note}{beside(s)}",
                "yes" if s["passed"] else "NO",
                f"{shown(floor['ratio'])} of {floor['name']}, {shown(floor['value'])} {floor['unit']}" if floor else absent(excuse(s, "floor")),
                s["date"], s["commit"][:12]]
@@ -77,19 +93,37 @@ def machines(scenarios, found):
         m = s["machine"]
         yield [f"{m['cpu']}, {m['cores']} cores, {m['memory_mb']} MB, {m['os']}, {m['kernel']}", pairs(s["versions"]),
                pairs(s["postgresql"]), pairs(s["settings"])]
-    return each(scenarios, found, ["Scenario", "Machine", "Versions", "PostgreSQL", "Settings of certctl"], rows)
+    return each(scenarios, found, ["Scenario", "Machine", "Versions", "PostgreSQL", "Settings of certctl, of all programs together"], rows)
+
+
+def is_rate(m):
+    return m["unit"].endswith("/s")
+
+
+def measured(m):
+    """p50, p95, p99 and the longest; of a rate the upper end is the best that was seen, which says nothing about what was bad."""
+    few = m["count"] < SAMPLES_LEAST or is_rate(m)
+    return [NONE if few and p in ("p95", "p99") else f"{shown(m[p])} {m['unit']}" for p in ("p50", "p95", "p99", "max")]
+
+
+def errors(scenario, m):
+    if re.fullmatch(UNCOUNTED.get(scenario["name"], "(?!)"), m["name"]):
+        return "not counted"
+    return f"{percent(m['error_rate'])} ({m['errors']})"
 
 
 def latency(scenarios, found):
     def rows(scenario, s):
         for m in s["measures"]:
-            unit = m["unit"]
             if m["count"] == 0:
-                yield [m["name"], "0", *[absent("there was none")] * 6]
+                yield [m["name"], "0", *[absent("there was none")] * 7]
                 continue
-            yield [m["name"], str(m["count"]), shown(m["rate"]), *(f"{shown(m[p])} {unit}" for p in ("p50", "p95", "p99", "max")),
-                   f"{percent(m['error_rate'])} ({m['errors']})"]
-    heads = ["Scenario", "Of", "Count", "A second", "p50", "p95", "p99", "Longest", "Errors"]
+            paced = [f"{shown(m['count'] / m['rate'])} s", shown(m["rate"])] if m["rate"] else [NONE, NONE]
+            yield [m["name"], str(m["count"]), *paced, *measured(m), errors(scenario, m)]
+        if scenario["name"] in LONGEST_APART:
+            m = s["measures"][0]
+            yield [LONGEST_APART[scenario["name"]], "1", *[NONE] * 5, f"{shown(m['max'])} {m['unit']}", NONE]
+    heads = ["Scenario", "Of", "Count", "Within", "A second", "p50", "p95", "p99", "Longest; of rates the best", "Errors"]
     return each(scenarios, found, heads, rows)
 
 

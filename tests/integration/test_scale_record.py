@@ -95,14 +95,19 @@ def test_tables_plots_and_model_come_from_artifacts(root):
     page = (root / extract.PAGE).read_text()
     for summary in SUMMARIES.values():
         for m in summary["measures"]:
-            assert f"| {m['name']} | {m['count']} |" in page and f" {tables.shown(m['p99'])} {m['unit']} " in page
+            assert f"| {m['name']} | {m['count']} |" in page and f" {tables.shown(m['max'])} {m['unit']} " in page
+            assert m["count"] < tables.SAMPLES_LEAST or f" {tables.shown(m['p99'])} {m['unit']} " in page
         for name, value in summary["counters"].items():
             assert f"| {name} | {tables.shown(value)} |" in page
         for p in summary["processes"]:
             assert f"| {p['name']} |" in page
         assert summary["date"] in page and summary["commit"][:12] in page and summary["machine"]["cpu"] in page
     assert f"renewal_wal, true, {float(SUMMARIES['costs']['counters']['renewal_wal'])!r}" in (root / extract.MODEL).read_text()
-    assert "scale-flat-latency.svg" in (root / extract.GUIDE).read_text()
+    guide = (root / extract.GUIDE).read_text()
+    assert "scale-flat-latency.svg" in guide
+    for prefix in ("drain_per_s", "bare_per_s"):
+        line = " | ".join(tables.shown(SUMMARIES["flat"]["counters"][f"{prefix}_{size}"]) for size in (200, 400, 800))
+        assert f" | {line} | " in guide
     for line in rows(page):
         assert all(cell.strip() for cell in line.strip("|").split("|")), line
 
@@ -176,6 +181,69 @@ def test_a_scenario_that_is_not_listed_is_refused(root, summary):
     put(root, summary | {"scenario": "other"})
     with pytest.raises(artifacts.Refused, match="does not list that scenario"):
         extract.pages(root)
+
+
+# --- what a reader must not take for more than it is ---
+
+def made(maker, summary, **more):
+    """The cells of what a table says of one scenario."""
+    text = maker([{"name": summary["scenario"], "title": "x"} | more], {summary["scenario"]: summary})
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in rows(text)[2:]]
+
+
+def measure(summary, **changed):
+    """The summary with one measure alone."""
+    summary["measures"] = [summary["measures"][0] | changed]
+    return made(tables.latency, summary)
+
+
+def test_few_samples_have_no_percentiles(summary):
+    few = measure(summary, count=tables.SAMPLES_LEAST - 1, rate=None, p50=2, p95=3, p99=4, max=5)
+    assert few[0][2:9] == ["19", "-", "-", "2 ms", "-", "-", "5 ms"]
+    enough = measure(summary, count=tables.SAMPLES_LEAST, rate=10, p50=2, p95=3, p99=4, max=5)
+    assert enough[0][2:9] == ["20", "2 s", "10", "2 ms", "3 ms", "4 ms", "5 ms"]
+
+
+def test_the_upper_end_of_a_rate_is_no_percentile(summary):
+    assert measure(summary, count=100, rate=None, unit="jobs/s", p50=2, p95=3, p99=4, max=5)[0][5:9] == ["2 jobs/s", "-", "-", "5 jobs/s"]
+
+
+def test_errors_that_nobody_counted_are_no_0(summary):
+    said = {row[1]: row[-1] for row in made(tables.latency, summary)}
+    assert said["renewal_scan_200"] == "not counted" and said["get_one_200"] == "0 % (0)"
+    soak = {"scenario": "soak", "measures": [summary["measures"][0] | {"name": name, "errors": 0, "error_rate": 0}
+                                             for name in ("due to served, p95 of each round", "another")]}
+    assert [row[-1] for row in made(tables.latency, soak)] == ["not counted", "0 % (0)"]
+
+
+def test_names_of_uncounted_measures_are_those_of_the_record():
+    """Of scenarios that have none of their own any more a line here would hide counted errors."""
+    found = artifacts.latest(ROOT / extract.ARCHIVE, short_runs_of_the_record(), extract.tracked(ROOT))
+    for name in set(tables.UNCOUNTED) & set(found):
+        assert any(re.fullmatch(tables.UNCOUNTED[name], m["name"]) and m["errors"] == 0 for m in found[name]["measures"]), name
+
+
+@pytest.mark.parametrize("share", [tables.BESIDE_LEAST, 0.516])
+def test_a_run_beside_other_work_says_so(summary, share):
+    next(p for p in summary["processes"] if p["name"] == tables.BESIDE)["cpu_share"] = share
+    load = made(tables.runs, summary, note="a note")[0][1]
+    assert "; a note" in load and ("; everything else on the machine took 51.6 %" in load) == (share > tables.BESIDE_LEAST)
+
+
+def test_the_call_that_is_another_has_a_row_of_its_own(summary):
+    summary["scenario"] = "bulk_renewal"
+    both = measure(summary, count=1500, rate=5, p50=11, p95=16, p99=18, max=1045)
+    assert len(both) == 2 and both[0][2] == "1500"
+    assert both[1][1].startswith("the longest of them") and both[1][2:] == ["1", "-", "-", "-", "-", "-", "1045 ms", "-"]
+
+
+def test_the_guide_says_what_of_the_plots_is_judged(summary):
+    text = plots.words({"flat": summary}, plots.make({"flat": summary}))
+    growing = next(line for line in rows(text) if line.startswith("| renewal scan"))
+    of = {m["name"]: m["p50"] for m in summary["measures"]}
+    assert growing.endswith(f"| {tables.shown(of['renewal_scan_800'])} | {of['renewal_scan_800'] / of['renewal_scan_200']:.2f} |")
+    assert "list page, the slowest size of the fastest: " in text and "One certificate and the renewal scan are judged by nothing." in text
+    assert plots.words({}, {}).startswith("Not measured")
 
 
 # --- what is refused ---
