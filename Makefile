@@ -71,7 +71,7 @@ loadtest-scale-%: loadtest-tools
 	@$(LOADTEST) $*
 
 soak: loadtest-tools ## a fleet, ACME clients, bulk calls, restarts and a fail-over for long: make soak MINUTES=60
-	@$(LOADTEST) soak --duration $(or $(MINUTES),60)m
+	@$(LOADTEST) soak
 
 loadtest-tools:
 	@$(PACKAGES) loadtest

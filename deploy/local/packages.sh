@@ -25,7 +25,7 @@ TEST=(python3-pytest python3-pytest-xdist python3-psycopg2 python3-yaml
     clang clang-format clang-tidy cppcheck libclang-rt-14-dev llvm
     valgrind wrk curl git faketime pgbouncer prometheus golang-go golang-golang-x-crypto-dev python3-venv pebble lego uacme zsh fish)
 ACME=(certbot dehydrated apache2-bin caddy)
-LOADTEST=(python3-psycopg2 golang-go git apache2-bin haproxy)
+LOADTEST=(python3-psycopg2 golang-go git apache2-bin haproxy wrk)
 
 usage() {
     echo "usage: packages.sh run|sim|test|acme|loadtest|list GROUP" >&2

@@ -189,6 +189,11 @@ def shortfalls(summary, least):
     return [f"{key} {load_[key]} of {least[key]}" for key in sorted(least) if load_[key] < least[key]]
 
 
+def counts(path, only):
+    """Whether that is looked at: a folder is by what it holds."""
+    return only is None or path in only or (path.is_dir() and any(p in only for p in path.iterdir()))
+
+
 def latest(archive, least, only=None):
     """
     {scenario: its newest summary}.  least: {scenario: {field of load: what a full run has at least}}.  Every file of the
@@ -196,12 +201,12 @@ def latest(archive, least, only=None):
     """
     found = {}
     for folder in sorted(p for p in Path(archive).iterdir() if p.name != "README.md"):
-        if only is not None and not any(path in only for path in folder.iterdir()):
+        if not counts(folder, only):
             continue
         if not folder.is_dir() or not re.fullmatch(r"\d{4}-\d\d-\d\d-[0-9a-f]{7,40}", folder.name):
             raise Refused(f"{folder.name}: the archive holds folders <date>-<commit> and README.md alone")
         for path in sorted(folder.iterdir()):
-            if only is not None and path not in only:
+            if not counts(path, only):
                 continue
             if path.name.endswith(".gz"):
                 check_raw(path)

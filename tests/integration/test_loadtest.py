@@ -19,6 +19,7 @@ from fleet import API_KEY, BUILD, ROOT, Fleet, clean_env, pg_bin, wait_for
 
 HERE = ROOT / "deploy" / "test" / "loadtest"
 sys.path.insert(0, str(HERE))
+import asked  # noqa: E402
 import k6  # noqa: E402
 import loadtest  # noqa: E402
 import plain  # noqa: E402
@@ -135,7 +136,7 @@ def test_a_scenario_says_what_it_is():
     page = (HERE / "README.md").read_text(encoding="utf-8")
     assert len({m.NAME for m in SCENARIOS.values()}) == len(SCENARIOS) >= 5
     for name, module in SCENARIOS.items():
-        assert module.GROUP in (*loadtest.GROUPS, None) and module.SECONDS >= loadtest.LEAST_S and module.WHAT and callable(module.run)
+        assert module.GROUP in (*asked.GROUPS, None) and module.SECONDS >= asked.LEAST_S and module.WHAT and callable(module.run)
         assert f"`{name}`" in page, f"README.md does not tell of {name}"
         assert not hasattr(module, "SCRIPT") or (HERE / "k6" / f"{module.SCRIPT}.js").exists()
 

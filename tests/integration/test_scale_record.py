@@ -169,7 +169,12 @@ def test_what_git_does_not_know_is_passed_over_by_the_check(root, summary):
     git("add", "-A")
     put(root, summary | {"date": "2030-01-01T00:00:00Z", "commit": "abcdef012345"})
     (root / extract.ARCHIVE / "2030-01-01-abcdef012345" / "flat.apiserver.log").write_text("x")
+    stray = root / extract.ARCHIVE / "0.summary.json"
+    stray.write_text("{}")
     assert extract.differing(root) == []
+    with pytest.raises(artifacts.Refused, match="0.summary.json: the archive holds folders"):
+        extract.write(root)
+    stray.unlink()
     with pytest.raises(artifacts.Refused, match="flat.apiserver.log"):
         extract.write(root)
     git("add", "-A")
@@ -310,7 +315,11 @@ def test_a_file_in_the_wrong_place_is_refused(root, summary):
         extract.pages(root)
     shutil.rmtree(stranger)
     (path.parent.parent / "latest").mkdir()
-    with pytest.raises(artifacts.Refused, match="holds folders"):
+    with pytest.raises(artifacts.Refused, match="latest: the archive holds folders"):
+        extract.pages(root)
+    (path.parent.parent / "latest").rmdir()
+    shutil.copy(path, path.parent.parent / path.name)
+    with pytest.raises(artifacts.Refused, match="flat.summary.json: the archive holds folders"):
         extract.pages(root)
 
 

@@ -6,16 +6,14 @@ Runs load tests: each boots a control plane of its own, seeds it, puts a load on
     loadtest.py --list | --targets
 
 A SCENARIO is a module of scenarios/, or a group of them: main, scale.  A module says NAME (the summary's), GROUP ("main", "scale", or
-None: only by its name), SECONDS, WHAT (the load, in words) and run(run), which gets a Run.
+None: only by its name), SECONDS, WHAT (the load, in words) and run(run), which gets a Run; asked.py says what else it may say.
 
-Exit status: 0 all thresholds held; 1 one did not; 2 nothing was measured.
+Exit status: 0 all thresholds held; 1 one did not; 2 something was not measured, or nothing was.
 """
 import argparse
-import gzip
 import importlib
 import json
-import re
-import shutil
+import os
 import signal
 import sys
 import time
@@ -26,22 +24,25 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parents[2] / "tests" / "support"), str(HERE.parents[2] / "scripts" / "scale-baseline")]
 sys.dont_write_bytecode = True
 import artifacts  # noqa: E402
+import asked  # noqa: E402
 import k6  # noqa: E402
-from report import NotMeasured, Report, output_of  # noqa: E402
-from stack import BUILD, ROOT, Stack  # noqa: E402
+from place import BY_PLAIN, Place, is_in_archive  # noqa: E402
+from report import NotMeasured, Report, output_of, stale  # noqa: E402
+from stack import Stack  # noqa: E402
 
-GROUPS = ("main", "scale")
-LEAST_S = 5
-UNITS = {"s": 1, "m": 60, "h": 3600}
+PASSED_OVER = "passed over"
 
 
 class Run:
     """One scenario's run: what it is told, and where it puts what it finds."""
 
-    def __init__(self, module, arguments):
-        self.module, self.database, self.driver, self.raw = module, arguments.database, arguments.driver, arguments.raw
+    def __init__(self, module, arguments, driver):
+        self.module, self.database, self.driver, self.raw = module, arguments.database, driver, arguments.raw
         self.seconds = arguments.duration or module.SECONDS
+        self.amounts = arguments.amounts
         self.report = Report(module.NAME, module.WHAT, self.seconds)
+        if hasattr(module, "SCRIPT") and driver == "plain":
+            self.report.not_measured(BY_PLAIN)
         self.report.data["versions"]["k6"] = output_of(k6.find(), "version") if k6.find() else "absent"
         self.stacks = []
 
@@ -50,6 +51,10 @@ class Run:
         stack = Judged(self, **postgres)
         self.stacks.append(stack)
         return stack
+
+    def amount(self, variable, default):
+        """What was asked for by CERTIFICATES=n and its like."""
+        return self.amounts.get(variable, default)
 
     def say(self, text):
         print(f"    {text}", flush=True)
@@ -91,23 +96,10 @@ def targets(modules):
     return [f"loadtest-scale-{name}" for name, module in modules.items() if module.GROUP]
 
 
-def chosen(words, modules):
-    names = []
-    for word in words:
-        found = [n for n, m in modules.items() if m.GROUP == word] if word in GROUPS else [word] if word in modules else None
-        if not found:
-            sys.exit(f"loadtest: there is no scenario {word}; there are: {' '.join(modules)}, and the groups {' '.join(GROUPS)}")
-        names += [n for n in found if n not in names]
-    return names
-
-
-def duration(text):
-    """Seconds, of 30s, 5m or 1h."""
-    found = re.fullmatch(r"(\d{1,6})(s|m|h)?", text)
-    seconds = int(found[1]) * UNITS[found[2] or "s"] if found else 0
-    if seconds < LEAST_S:
-        raise argparse.ArgumentTypeError(f"{text!r} is no duration of at least {LEAST_S} s, such as 30s or 5m")
-    return seconds
+def own_directory(text):
+    if is_in_archive(Path(text)):
+        raise argparse.ArgumentTypeError(f"{text} lies in the archive, into which a full run's files come by themselves; name another directory")
+    return Path(text)
 
 
 def arguments_of(argv):
@@ -116,27 +108,16 @@ def arguments_of(argv):
     parser.add_argument("--list", action="store_true", help="name the scenarios")
     parser.add_argument("--targets", action="store_true", help="name the make targets, as JSON: one a scenario")
     parser.add_argument("--raw", action="store_true", help="keep each figure that k6 took, too: some MB a minute")
-    parser.add_argument("--duration", type=duration, help="of each, instead of its own: 30s, 5m")
+    parser.add_argument("--duration", type=asked.duration, help="of each, instead of its own: 30s, 5m")
     parser.add_argument("--database", metavar="URL", help="of a server of PostgreSQL: a database is made there and goes afterwards")
-    parser.add_argument("--artifacts", type=Path, metavar="DIR", help="where summaries go")
-    parser.add_argument("--driver", choices=("k6", "plain"), help="what makes the load; k6 where it is")
+    parser.add_argument("--artifacts", type=own_directory, metavar="DIR",
+                        help="where summaries go; without it those of full runs into the archive, others below the build")
+    parser.add_argument("--driver", choices=("k6", "plain"), help="what makes the load; k6 where it is, and else plain.py in a short run")
     arguments = parser.parse_args(argv)
-    arguments.driver = arguments.driver or ("k6" if k6.find() else "plain")
     if arguments.driver == "k6" and not k6.find():
         sys.exit("loadtest: k6 is neither on the PATH nor in build-k6/; tools/k6.sh installs it")
+    asked.settle(arguments, asked.amounts_of(os.environ))
     return arguments
-
-
-def keep(files, where):
-    """{name: path}, beside the summary: packed, as the archive wants raw files; but logs, which only a run that failed has."""
-    for name, path in files.items():
-        if not path.exists():
-            continue
-        if name.endswith((".gz", ".log")):
-            shutil.copy(path, where / name)
-            continue
-        with open(path, "rb") as plain, gzip.open(where / f"{name}.gz", "wb") as packed:
-            shutil.copyfileobj(plain, packed)
 
 
 def in_the_archive(report):
@@ -150,29 +131,52 @@ def in_the_archive(report):
 
 def run_one(name, module, arguments):
     """Whether all thresholds held; None when nothing could be measured."""
-    if arguments.driver == "plain" and hasattr(module, "SCRIPT") and not hasattr(module, "request"):
-        print(f"{name}: this load is written for k6 alone, and k6 is not here; tools/k6.sh installs it", flush=True)
+    driver, why_none = asked.driver_of(module, arguments, bool(k6.find()))
+    if not driver:
+        print(f"{name}: not measured: {why_none}", flush=True)
         return None
-    run = Run(module, arguments)
+    run = Run(module, arguments, driver)
     report = run.report
-    where = arguments.artifacts or ROOT / "deploy/test/loadtest-artifacts" / f"{report.now:%Y-%m-%d}-{report.data['commit']}"
-    where.mkdir(parents=True, exist_ok=True)
-    run.keep = lambda files: keep(files, where)
+    place = Place(report, arguments.artifacts)
+    run.keep = place.keep
     begun = time.monotonic()
     print(f"{module.NAME}: {module.WHAT}, for {run.seconds} s", flush=True)
     try:
         module.run(run)
     except Exception as e:
         print(e) if isinstance(e, NotMeasured) else traceback.print_exc()
-        print(f"{module.NAME}: not measured; logs are in {where}", flush=True)
+        print(f"{module.NAME}: not measured{f'; logs are in {place.where}' if place.where.exists() else ''}", flush=True)
         return None
     report.finish()
     in_the_archive(report)
     held = report.finish()
-    path = report.write(where)
+    path, why_not = place.write()
     print("\n".join(report.lines()))
     print(f"{module.NAME}: {'passed' if held else 'FAILED'}, {time.monotonic() - begun:.0f} s; {path}", flush=True)
+    if why_not:
+        print(f"{module.NAME}: no part of the record: {'; '.join(why_not)}", flush=True)
     return held
+
+
+def run_all(names, modules, arguments):
+    """{name: what came of it}; what cannot be had of a given server is passed over where nobody asked for it by its name."""
+    results = {}
+    for name in names:
+        why_not = asked.needs_own_server(name, modules, arguments)
+        if why_not:
+            print(f"{name}: not measured: {why_not}", flush=True)
+            results[name] = None if name in arguments.scenarios else PASSED_OVER
+        else:
+            results[name] = run_one(name, modules[name], arguments)
+    return results
+
+
+def status_of(results):
+    if len(results) > 1:
+        words = {True: "passed", False: "FAILED", None: "not measured", PASSED_OVER: "not measured: it needs a server of its own"}
+        print("\n".join(f"{name:<15} {words[held]}" for name, held in results.items()))
+    held = [h for h in results.values() if h != PASSED_OVER]
+    return 2 if None in held or not held else 0 if all(held) else 1
 
 
 def main():
@@ -180,23 +184,22 @@ def main():
     modules = all_scenarios()
     if arguments.list:
         for name, module in modules.items():
-            print(f"{name:<12} {module.GROUP or '-':<6} {module.SECONDS:>5} s  {module.WHAT}")
+            print(f"{name:<15} {module.GROUP or '-':<6} {module.SECONDS:>5} s  {module.WHAT}")
         return 0
     if arguments.targets:
         print(json.dumps(targets(modules)))
         return 0
-    if not (BUILD / "apiserver" / "certctl-apiserver").exists():
-        sys.exit(f"loadtest: no certctl-apiserver below {BUILD}: build first, or set BUILD_DIR")
+    names = asked.chosen(arguments.scenarios, modules)
+    if not names:
+        sys.exit("loadtest: which scenario? --list names them")
+    if refused := list(asked.refusals(names, modules, arguments)):
+        sys.exit("loadtest: " + "\nloadtest: ".join(refused))
+    if why := stale():
+        sys.exit(f"loadtest: {why}, and a summary names the commit that it measured: tools/build.sh first, or set BUILD_DIR")
     # As Ctrl-C: what is open is closed on the way out.
     for signo in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(signo, lambda *_: sys.exit(2))
-    names = chosen(arguments.scenarios, modules)
-    if not names:
-        sys.exit("loadtest: which scenario? --list names them")
-    results = {name: run_one(name, modules[name], arguments) for name in names}
-    if len(results) > 1:
-        print("\n".join(f"{name:<12} { {True: 'passed', False: 'FAILED', None: 'not measured'}[held] }" for name, held in results.items()))
-    return 2 if None in results.values() else 0 if all(results.values()) else 1
+    return status_of(run_all(names, modules, arguments))
 
 
 if __name__ == "__main__":
@@ -204,3 +207,8 @@ if __name__ == "__main__":
         sys.exit(main())
     except KeyboardInterrupt:
         sys.exit("loadtest: interrupted; nothing is left running")
+    except SystemExit as e:  # a refusal in words: nothing was measured
+        if not isinstance(e.code, str):
+            raise
+        print(e.code, file=sys.stderr)
+        sys.exit(2)

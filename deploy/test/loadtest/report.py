@@ -13,7 +13,7 @@ import subprocess
 from datetime import datetime, timezone
 from pathlib import Path
 
-from fleet import ROOT, pg_bin
+from fleet import BUILD, ROOT, pg_bin
 
 FORMAT = 1
 COMPARE = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "==": operator.eq}
@@ -40,6 +40,20 @@ def commit():
     if not re.fullmatch(r"[0-9a-f]{12,40}", found):
         return "unknown"
     return found + ("-dirty" if output_of(*git, "status", "--porcelain", "--untracked-files=no") != "unknown" else "")
+
+
+def stale(build=BUILD, root=ROOT):
+    """Why the programs of a build may be others than this checkout's; None where they are its own."""
+    try:
+        source = json.loads((build / "meson-info/meson-info.json").read_text(encoding="utf-8"))["directories"]["source"]
+    except (OSError, ValueError, KeyError):
+        return f"there is no whole build in {build}"
+    if Path(source).resolve() != Path(root).resolve():
+        return f"{build} is built of another checkout, {source}"
+    done = subprocess.run(["ninja", "-n", "-C", build], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        return f"ninja -n -C {build} fails: {(done.stdout + done.stderr).strip()[-300:]}"
+    return None if "no work to do" in done.stdout else f"{build} is older than the checkout"
 
 
 def line_of(path, start):

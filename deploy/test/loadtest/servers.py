@@ -25,7 +25,7 @@ http {{
         ssl_certificate {cert};
         ssl_certificate_key {key};
         ssl_protocols TLSv1.3;
-        location / {{ default_type text/plain; return 200 "nginx\\n"; }}
+        location / {{ types {{ }} default_type text/plain; return 200 "nginx\\n"; }}
     }}
 }}
 """
@@ -39,6 +39,9 @@ LoadModule ssl_module {modules}/mod_ssl.so
 {user}
 ErrorLog {home}/error.log
 DocumentRoot {home}/www
+<Directory {home}/www>
+    ForceType text/plain
+</Directory>
 ServerLimit 2
 SSLEngine on
 SSLSessionTickets off

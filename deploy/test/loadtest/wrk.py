@@ -1,5 +1,6 @@
 """
-wrk as a generator of load: what it asks is a Lua script, what came of it is told exactly, with answers that were not as they should be.
+wrk as a generator of load: what it asks is a Lua script, what came of it is told exactly, with answers that were not as they should be:
+the status, the content type and the body of each are looked at.
 """
 import json
 
@@ -7,16 +8,18 @@ from fleet import clean_env
 from report import NotMeasured
 
 THREADS = 1
+ANY_BODY = "#body > 0"
 END = """
 local threads = {}
 local status, kind = %s, %s
+local function is_right(body) return %s end
 function setup(thread) table.insert(threads, thread) end
 function init() bad = 0 first = "" good = 0 end
 function response(got, headers, body)
     local told = (headers["Content-Type"] or headers["content-type"] or ""):match("^[^;]*")
-    if got == status and (kind == nil or told == kind) and #body > 0 then good = good + 1 return end
+    if got == status and (kind == nil or told == kind) and is_right(body) then good = good + 1 return end
     bad = bad + 1
-    if first == "" then first = got .. " " .. told end
+    if first == "" then first = got .. " " .. told .. ", " .. #body .. " bytes" end
 end
 function done(summary, latency, requests)
     local bad, good, first = 0, 0, ""
@@ -32,13 +35,13 @@ end
 """
 
 
-def run(stack, port, connections, seconds, script, status=200, kind=None, name="wrk"):
+def run(stack, port, connections, seconds, script, status=200, kind=None, name="wrk", body=ANY_BODY):
     """
-    What came of it: count, good, bad (another status or type, or no body), errors (of connections), rate, percentiles in ms.
-    script: Lua that says request(), or None for GET / of the bare server.
+    What came of it: count, good, bad (another status, type or body), errors (of connections), rate, percentiles in ms.
+    script: Lua that says request(), or None for GET / of the bare server; body: Lua that says whether the text body is right.
     """
     path = stack.dir / f"{name}.lua"
-    path.write_text((script or "") + END % (status, json.dumps(kind) if kind else "nil"), encoding="utf-8")
+    path.write_text((script or "") + END % (status, json.dumps(kind) if kind else "nil", body), encoding="utf-8")
     process = stack.generate(name, ["wrk", f"-t{THREADS}", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "-s", path,
                                     f"https://127.0.0.1:{port}/"], clean_env())
     ended = stack.await_generator(process, seconds + 60)
@@ -47,6 +50,15 @@ def run(stack, port, connections, seconds, script, status=200, kind=None, name="
         raise NotMeasured(f"wrk ended with status {ended}: {process.log()[-1000:]}")
     got = json.loads(lines[-1])
     return got | {"rate": got["count"] / got["seconds"]}
+
+
+def floor(stack, connections, seconds):
+    """Requests a second of the bare server; one that refuses would be quicker than any that answers."""
+    got = run(stack, stack.start_bare(), connections, seconds, None, name="floor")
+    stack.end_bare()
+    if got["bad"] + got["errors"]:
+        raise NotMeasured(f"the bare server: {got['bad']} answers that were not right ({got['first_bad']}), {got['errors']} errors of connections")
+    return got["rate"]
 
 
 def tell(report, name, got, least):

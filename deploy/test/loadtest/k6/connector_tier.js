@@ -7,6 +7,7 @@ const PORTS = JSON.parse(__ENV.PORTS);
 const RATE = 100;
 const OFFERED = (RATE * SECONDS) / 60;
 const NAMES = Object.keys(PORTS);
+const TYPE = 'text/plain'; // as servers.py has each of them say
 const good = {};
 const scenarios = {};
 const hosts = {};
@@ -32,7 +33,7 @@ export function handshake() {
   const name = __ENV.SERVER;
   const res = http.get(`https://${name}.example.test:${PORTS[name]}/index.html`);
   const isGood = res.timings.tls_handshaking > 0 && res.tls_version === 'tls1.3' && String(res.body).trim() === name
-    && isRight(res, 200, (res.headers['Content-Type'] || '').split(';')[0], null);
+    && isRight(res, 200, TYPE, null);
   if (isGood) good[name].add(1);
 }
 

@@ -2,20 +2,20 @@
 The renewal drain: renewals of the local CA whose CSRs are in, through the real scheduler and workers, from the moment they are enqueued
 to the last that is Completed; and the same statements without all of it, as the floor.
 """
-import os
-
 import engine
 
 NAME = "renewal_drain"
 GROUP = "scale"
-SECONDS = 60
+SECONDS = LONGEST = 60  # in less time there are fewer renewals
+TAKES = ("DURATION", "CERTIFICATES")
 WHAT = "20000 renewals of the local CA at once, 2 workers (CERTIFICATES=n for others)"
-CERTIFICATES = int(os.environ.get("CERTIFICATES") or 20000)
+CERTIFICATES = 20000
 LEAST_RATE = 100
 
 
 def run(run):
-    count = engine.scaled(run, CERTIFICATES)
+    count = engine.scaled(run, run.amount("CERTIFICATES", CERTIFICATES))
+    run.report.load(what=WHAT.replace(str(CERTIFICATES), str(count)))
     csrs = engine.csrs()
     with engine.stocked(run, count) as stack:
         with engine.draining(stack, run.report, count, csrs) as drain:

@@ -11,6 +11,7 @@ from report import NotMeasured
 
 NAME = "fleet"
 GROUP = "scale"
+TAKES = ("DURATION", "AGENTS")
 SECONDS = 600
 AGENTS = int(os.environ.get("AGENTS") or 10000)
 WHAT = f"{AGENTS} agents of certctl-fleet, a certificate each, all due at once; heartbeats each 60 s, polls parked 30 s (AGENTS=n for others)"

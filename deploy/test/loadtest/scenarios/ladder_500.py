@@ -3,7 +3,7 @@ import ladder
 
 NAME = "ladder_500"
 GROUP = None
-SECONDS = ladder.PHASE_S
+SECONDS = LONGEST = ladder.PHASE_S
 CERTIFICATES, AGENTS = 500, 100
 WHAT = ladder.what(CERTIFICATES, AGENTS)
 

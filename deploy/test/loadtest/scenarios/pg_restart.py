@@ -10,7 +10,8 @@ from report import NotMeasured
 
 NAME = "postgresql_restart"
 GROUP = "scale"
-SECONDS = 60
+SECONDS = LONGEST = 60  # in less time there are fewer renewals
+OWN_SERVER = "a given server is not ours to restart"
 WHAT = "PostgreSQL stopped (fast) and started in the middle of 20000 renewals"
 CERTIFICATES = 20000
 LEAST_RATE = 50
@@ -42,9 +43,8 @@ def restart(stack):
 
 
 def run(run):
-    if run.database:
-        raise NotMeasured("a given server is not ours to restart")
     count = engine.scaled(run, CERTIFICATES, least=3000)
+    run.report.load(what=WHAT.replace(str(CERTIFICATES), str(count)))
     csrs = engine.csrs()
     with engine.stocked(run, count) as stack:
         with engine.draining(stack, run.report, count, csrs) as drain:

@@ -21,6 +21,7 @@ import checker  # noqa: E402
 
 NAME = "soak"
 GROUP = None
+OWN_SERVER = "a given server is not ours to fail over"
 SECONDS = 3600
 AGENTS = 200
 ACME_CLIENTS = 4
