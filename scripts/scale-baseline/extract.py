@@ -16,6 +16,7 @@ from pathlib import Path
 import artifacts
 import model
 import plots
+import rungs
 import tables
 from artifacts import Refused
 
@@ -24,8 +25,6 @@ ARCHIVE = "deploy/test/loadtest-artifacts"
 PAGE = "docs/operator/scale-baseline-2026-Q4.md"
 GUIDE = "docs/operator/scale.md"
 MODEL = "cli/size_model.def"
-LADDER = ((500, 100), (5000, 1000), (50000, 10000), (1000000, 20000))
-LIFETIME = "47d"
 
 
 def listed(root):
@@ -48,7 +47,7 @@ def pages(root, only=None):
     guide = (root / GUIDE).read_text(encoding="utf-8")
     out = {PAGE: tables.fill((root / PAGE).read_text(encoding="utf-8"), made), GUIDE: tables.between(guide, "plots", plots.words(found, drawn)),
            MODEL: model.definition(root, found)}
-    out[GUIDE] = tables.between(out[GUIDE], "rungs", rungs(found))
+    out[GUIDE] = tables.between(out[GUIDE], "rungs", rungs.table(found))
     return out | {f"docs/operator/{name}": text for name, text in drawn.items()}
 
 
@@ -73,8 +72,8 @@ def write(root):
 
 
 def rung(program, certificates, agents):
-    done = subprocess.run([program, "size", "--certificates", str(certificates), "--agents", str(agents), "--lifetime", LIFETIME,
-                           "-o", "json"], capture_output=True, text=True, check=False)
+    done = subprocess.run([program, "size", "--certificates", str(certificates), "--agents", str(agents), "--lifetime",
+                           f"{rungs.LIFETIME_DAYS}d", "-o", "json"], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise Refused(f"certctl size: {done.stderr.strip()}")
     return json.loads(done.stdout)
@@ -92,31 +91,12 @@ def ladder(root, program):
     keys = ("apiservers", "schedulers", "workers", "apiserver_database_max_conns", "server_max_connections", "renewal_concurrency",
             "postgresql_max_connections", "postgresql_shared_buffers", "postgresql_max_wal_size")
     rows = []
-    for certificates, agents in LADDER:
+    for certificates, agents in rungs.LADDER:
         said = rung(program, certificates, agents)
         cells = [tables.absent(said["arithmetic"][k]) if said["settings"][k] is None else
                  amount(said["settings"][k]) if k.endswith(("buffers", "size")) else str(said["settings"][k]) for k in keys]
         rows.append([f"{certificates} / {agents}", *cells, f"{len(said['warnings'])} warnings" if said["warnings"] else "nothing"])
     return tables.between((root / GUIDE).read_text(encoding="utf-8"), "ladder", tables.table(heads, rows))
-
-
-def rungs(found):
-    """What came of each rung that was run."""
-    heads = ["Certificates / agents", "Cores busy at the load, control plane and PostgreSQL", "Headroom", "Heartbeats p99", "Due to served p95",
-             "Cores busy at double the load", "What gave way at double the load", "Run"]
-    rows = []
-    for certificates, agents in LADDER:
-        s = found.get(f"ladder_{certificates}")
-        made = tables.no_run({"title": f"{certificates} / {agents}"}, heads)
-        if s:
-            counted = {name: tables.shown(value) for name, value in s["counters"].items()}
-            busy = "cores busy, control plane and PostgreSQL"
-            made = [f"{certificates} / {agents}", f"{counted[f'load: {busy}']} of {s['machine']['cores']}",
-                    f"{tables.shown(s['machine']['cores'] / s['counters'][f'load: {busy}'])} times the load, by processors alone",
-                    f"{counted['load: heartbeats p99, ms']} ms", f"{counted['load: due to served p95, ms']} ms", counted[f"double: {busy}"],
-                    s["load"]["gave way at double the load"], f"{s['date'][:10]}, {s['commit'][:12]}"]
-        rows.append(made)
-    return tables.table(heads, rows)
 
 
 def show(path):

@@ -4,6 +4,7 @@ inventory of that size, a fleet that gives signs of life and asks for work, and 
 size reckons with.  Then the same with twice of each: what gives way first is named, and how the product says so.
 """
 import json
+import math
 import os
 import subprocess
 from contextlib import ExitStack
@@ -17,6 +18,7 @@ from stack import LIMITED
 LIFETIME = "47d"
 PHASE_S = 120
 LEAST_A_SECOND = 1  # renewals: fewer than that measure nothing in two minutes
+TELL_NOBODY = '{"informational": [], "warning": [], "critical": []}'
 IN_ONE_PROCESS = 10_000
 START_S = 900
 END_S = 300
@@ -56,14 +58,21 @@ def start(stack, settings):
         stack.start_beside(i, **pool("apiserver"))
     stack.tell_settings()
     stack.make_basics()
+    # No channel is configured here: alerts that nobody can be told of would be a condition, which says nothing of the load.
+    stack.query("UPDATE renewal_policies SET alert_channels = %s", TELL_NOBODY)
+    stack.report.not_measured("notifications: the policies name no channel")
+
+
+def rate_of(peak):
+    """Renewals a second of a run, of those that certctl size reckons with."""
+    return max(LEAST_A_SECOND, round(peak))
 
 
 class Rung:
     def __init__(self, run, stack, agents, said, times):
         """times: how often an agent of this fleet does what one of the rung's does, for fewer agents stand for all."""
         self.run, self.stack, self.agents, self.said, self.times = run, stack, agents, said, times
-        self.rate = max(LEAST_A_SECOND, round(said["load"]["renewals_per_second_peak"]))
-        self.seconds = min(PHASE_S, run.seconds)
+        self.rate, self.seconds = rate_of(said["load"]["renewals_per_second_peak"]), min(PHASE_S, run.seconds)
 
     def phase(self, name, factor):
         """(figures, all that certctl-fleet found) of so many times the load."""
@@ -126,9 +135,13 @@ def judge(report, figures, beats):
     report.threshold("due to served p95", f"< {SERVED_P95_MS} ms", figures["due to served p95, ms"])
 
 
-def what(certificates, agents):
-    return (f"{certificates} certificates, {agents} agents with heartbeats each {BEAT_S} s and polls parked {POLL_S} s, renewals at the peak that "
-            "certctl size reckons with; then twice of each")
+def what(certificates, agents, peak=None):
+    """peak: renewals a second that certctl size reckons with, once it was asked."""
+    renewals = f"the peak that certctl size reckons with, {LEAST_A_SECOND} a second at least"
+    if peak:
+        renewals = f"{rate_of(peak)} a second, {rate_of(peak) / peak:.3g} times the peak that certctl size reckons with ({peak:.3g})"
+    return (f"{certificates} certificates, {agents} agents with heartbeats each {BEAT_S} s and polls parked {POLL_S} s, renewals at {renewals}; "
+            "then twice of each")
 
 
 def of_postgresql(settings):
@@ -147,15 +160,22 @@ def fleet_size(run, agents):
     return made, agents // made
 
 
+def certificates_each(agents, rate, seconds):
+    """Certificates of an agent, so that there is one for each renewal of the phase that doubles them: fewer would cut it short."""
+    return math.ceil(2 * rate * seconds / agents)
+
+
 def run_rung(run, certificates, agents):
     report, said = run.report, said_of(certificates, agents)
+    peak = said["load"]["renewals_per_second_peak"]
     with run.stack(**of_postgresql(said["settings"])) as stack:
         start(stack, said["settings"])
         made, times = fleet_size(run, agents)
-        inventory.grow(stack, 0, max(0, certificates - made))
-        report.load(certificates=certificates, agents=made * times)
+        each = certificates_each(made, rate_of(peak), min(PHASE_S, run.seconds))
+        inventory.grow(stack, 0, max(0, certificates - made * each))
+        report.load(what=what(certificates, made * times, peak), certificates=certificates, agents=made * times)
         report.not_measured("former versions of the inventory's certificates: it is made by SQL, one row each")
-        with Agents(stack, made, start=stack.generate) as fleet:
+        with Agents(stack, made, each, start=stack.generate) as fleet:
             _, found = fleet.register(START_S)
             report.threshold("agents registered", f"== {made}", found["registered"])
             fleet.seed()
