@@ -9,7 +9,9 @@
 #define MIB (1024.0 * 1024)
 #define GIB (1024 * MIB)
 
-/* Defaults that the arithmetic rests on; docs/reference/configuration.md. */
+/* Defaults that the arithmetic rests on; docs/reference/configuration.md.  An
+ * agent's processor time is known by the heartbeat, with the questions for work
+ * that come with it at these two. */
 #define HEARTBEAT_S 60.0    /* CERTCTL_AGENT_HEARTBEAT_INTERVAL */
 #define POLL_S 30.0         /* CERTCTL_AGENT_POLL_WAIT */
 #define WINDOW_DAYS 30.0    /* of the policy rp-default */
@@ -99,7 +101,7 @@ line(struct size *s, enum size_part part, const char *name, const char *unit,
 struct load {
 	double period_s, lead_s;
 	double renewals_day, renewals_s, peak_s;
-	double heartbeats_s, polls_s, audit_day;
+	double heartbeats_s, audit_day;
 };
 
 static void
@@ -130,7 +132,8 @@ reckon_renewals(struct size *s, const struct size_input *in, struct load *l)
 		NUM(together), NUM(day)));
 	drain = fact(s, FACT_drain_per_s);
 	line(s, SIZE_LOAD, "renew_all_seconds", "seconds", n / drain,
-	    SAY("%s certificates / %s a second, all at once by the local CA",
+	    SAY("%s certificates / %s a second, all at once by the local CA; "
+		"deployment takes longer",
 		NUM(n), NUM(drain)));
 }
 
@@ -142,8 +145,7 @@ reckon_agents(struct size *s, const struct size_input *in, struct load *l)
 	l->heartbeats_s = m / HEARTBEAT_S;
 	line(s, SIZE_LOAD, "heartbeats_per_second", "a second", l->heartbeats_s,
 	    SAY("%s agents / %s s", NUM(m), NUM(HEARTBEAT_S)));
-	l->polls_s = m / POLL_S;
-	line(s, SIZE_LOAD, "polls_per_second", "a second", l->polls_s,
+	line(s, SIZE_LOAD, "polls_per_second", "a second", m / POLL_S,
 	    SAY("%s agents / %s s, each parked that long", NUM(m),
 		NUM(POLL_S)));
 	rows = fact(s, FACT_renewal_audit_rows);
@@ -225,32 +227,33 @@ processes(struct size *s, const char *name, double us, const char *of)
 static void
 reckon_cores(struct size *s, const struct load *l)
 {
+	double rest = line(s, SIZE_LOAD, "cores_at_rest", "cores",
+	    fact(s, FACT_idle_cores),
+	    "busy in all programs and PostgreSQL before agents and renewals "
+	    "come");
+	double beat = fact(s, FACT_agent_us);
 	double renewal = fact(s, FACT_renewal_us);
-	double beat = fact(s, FACT_heartbeat_apiserver_us) +
-		      fact(s, FACT_heartbeat_postgresql_us);
-	double poll =
-	    fact(s, FACT_poll_apiserver_us) + fact(s, FACT_poll_postgresql_us);
 
 	line(s, SIZE_LOAD, "cores_at_peak", "cores",
-	    (l->peak_s * renewal + l->heartbeats_s * beat + l->polls_s * poll) /
-		1e6,
-	    SAY("busy in all programs and PostgreSQL: %s renewals/s x %s us + "
-		"%s heartbeats/s x %s us + %s polls/s x %s us",
-		NUM(l->peak_s), NUM(renewal), NUM(l->heartbeats_s), NUM(beat),
-		NUM(l->polls_s), NUM(poll)));
+	    rest + (l->heartbeats_s * beat + l->peak_s * renewal) / 1e6,
+	    SAY("busy in all programs and PostgreSQL: %s at rest + %s "
+		"heartbeats/s with their questions for work x %s us + %s "
+		"renewals/s with their deployment x %s us; what people and "
+		"ACME clients ask for, OCSP and CRL, scans of networks and "
+		"backups are not in it",
+		NUM(rest), NUM(l->heartbeats_s), NUM(beat), NUM(l->peak_s),
+		NUM(renewal)));
 }
 
 static void
 reckon_processes(struct size *s, const struct load *l, struct plan *p)
 {
-	double beat = fact(s, FACT_heartbeat_apiserver_us);
-	double poll = fact(s, FACT_poll_apiserver_us);
+	double beat = fact(s, FACT_agent_apiserver_us);
 	double worker = fact(s, FACT_renewal_worker_us);
 
-	p->apiservers = processes(s, "apiservers",
-	    l->heartbeats_s * beat + l->polls_s * poll,
-	    SAY("%s heartbeats/s x %s us + %s polls/s x %s us",
-		NUM(l->heartbeats_s), NUM(beat), NUM(l->polls_s), NUM(poll)));
+	p->apiservers = processes(s, "apiservers", l->heartbeats_s * beat,
+	    SAY("%s heartbeats/s with their questions for work x %s us",
+		NUM(l->heartbeats_s), NUM(beat)));
 	p->schedulers = line(s, SIZE_SETTINGS, "schedulers", "processes", 2,
 	    "one leads, one stands by; a third does no work");
 	p->workers = processes(s, "workers", l->peak_s * worker,
@@ -287,17 +290,16 @@ reckon_memory(struct size *s, const struct size_input *in, struct plan *p)
 static void
 reckon_pool(struct size *s, const struct load *l, struct plan *p)
 {
-	double beat = fact(s, FACT_heartbeat_postgresql_us);
-	double poll = fact(s, FACT_poll_postgresql_us);
-	double busy = (l->heartbeats_s * beat + l->polls_s * poll) / 1e6;
+	double busy = l->heartbeats_s * fact(s, FACT_agent_postgresql_us) /
+		      1e6 / (p->apiservers - 1);
 
 	p->pool = line(s, SIZE_SETTINGS, "apiserver_database_max_conns",
 	    "connections", greater(ceil(4 * busy + POOL_APART), POOL),
 	    SAY("CERTCTL_DATABASE_MAX_CONNS of each apiserver: %s of a session "
-		"is busy for all agents; four times that and %s that are kept "
-		"apart, %s, the default, at least: sessions are opened when "
-		"there is work for them",
-		NUM(busy), NUM(POOL_APART), NUM(POOL)));
+		"is busy for its part of the agents when one of %s dies; four "
+		"times that and %s that are kept apart, %s, the default, at "
+		"least: sessions are opened when there is work for them",
+		NUM(busy), NUM(p->apiservers), NUM(POOL_APART), NUM(POOL)));
 	line(s, SIZE_SETTINGS, "scheduler_database_max_conns", "connections",
 	    POOL_OTHERS, "CERTCTL_DATABASE_MAX_CONNS of each: the default");
 	line(s, SIZE_SETTINGS, "worker_database_max_conns", "connections",

@@ -47,7 +47,7 @@ def pages(root, only=None):
     guide = (root / GUIDE).read_text(encoding="utf-8")
     out = {PAGE: tables.fill((root / PAGE).read_text(encoding="utf-8"), made), GUIDE: tables.between(guide, "plots", plots.words(found, drawn)),
            MODEL: model.definition(root, found)}
-    out[GUIDE] = tables.between(out[GUIDE], "rungs", rungs.table(found))
+    out[GUIDE] = tables.between(out[GUIDE], "rungs", rungs.table(found, model.cell_of(found)))
     return out | {f"docs/operator/{name}": text for name, text in drawn.items()}
 
 
@@ -85,16 +85,18 @@ def amount(size):
 
 def ladder(root, program):
     """The guide with what certctl size says of each rung."""
-    heads = ["Certificates / agents", "apiservers", "schedulers", "workers", "`CERTCTL_DATABASE_MAX_CONNS` of an apiserver",
-             "`CERTCTL_SERVER_MAX_CONNECTIONS`", "`CERTCTL_RENEWAL_CONCURRENCY`", "`max_connections`", "`shared_buffers`", "`max_wal_size`",
-             "Beyond what was measured"]
+    heads = ["Certificates / agents", "Renewals a second at the peak", "Cores busy at the peak", "apiservers", "schedulers", "workers",
+             "`CERTCTL_DATABASE_MAX_CONNS` of an apiserver", "`CERTCTL_SERVER_MAX_CONNECTIONS`", "`CERTCTL_RENEWAL_CONCURRENCY`", "`max_connections`",
+             "`shared_buffers`", "`max_wal_size`", "Beyond what was measured"]
+    loads = ("renewals_per_second_peak", "cores_at_peak")
     keys = ("apiservers", "schedulers", "workers", "apiserver_database_max_conns", "server_max_connections", "renewal_concurrency",
             "postgresql_max_connections", "postgresql_shared_buffers", "postgresql_max_wal_size")
     rows = []
     for certificates, agents in rungs.LADDER:
         said = rung(program, certificates, agents)
-        cells = [tables.absent(said["arithmetic"][k]) if said["settings"][k] is None else
-                 amount(said["settings"][k]) if k.endswith(("buffers", "size")) else str(said["settings"][k]) for k in keys]
+        found = said["load"] | said["settings"]
+        cells = [tables.absent(said["arithmetic"][k]) if found[k] is None else tables.shown(found[k]) if k in loads else
+                 amount(found[k]) if k.endswith(("buffers", "size")) else str(found[k]) for k in (*loads, *keys)]
         rows.append([f"{certificates} / {agents}", *cells, f"{len(said['warnings'])} warnings" if said["warnings"] else "nothing"])
     return tables.between((root / GUIDE).read_text(encoding="utf-8"), "ladder", tables.table(heads, rows))
 

@@ -14,8 +14,8 @@ BUSY = "cores busy, control plane and PostgreSQL"
 # Conditions that come whatever the load is, and why.
 NOT_OF_LOAD = {"notification_unsent": "no channel of notifications was configured"}
 HEADS = ["Certificates / agents", "Agents that ran", "Renewals a second", "Measured for", "Cores busy at the load, control plane and PostgreSQL",
-         "Headroom by processors, reckoned", "Heartbeats p99", "Due to served p95", "Cores busy at double the load",
-         "What gave way at double the load", "Run"]
+         "Cores busy at double the load", "Cores by the model of `certctl size`", "Headroom by processors, reckoned", "Heartbeats p99",
+         "Due to served p95", "What gave way at double the load", "Run"]
 
 # beats and renewals: a second, as they came; is_clean: every renewal was served, and nothing was answered otherwise than it should be.
 Phase = namedtuple("Phase", "seconds beats renewals cores is_clean")
@@ -71,15 +71,15 @@ def agents_told(s):
     return str(ran) if times == 1 else f"{ran}, each {times} times as often; connections and rows are those of {ran}"
 
 
-def row(title, s, phases):
+def row(title, s, phases, model_has):
     load, double = (phases[name] for name in PHASES)
     cores, certificates = s["machine"]["cores"], s["load"]["certificates"]
     beats, served = (tables.shown(s["counters"][f"load: {what}, ms"]) for what in ("heartbeats p99", "due to served p95"))
     return [title, agents_told(s),
             f"{tables.shown(load.renewals)}, {tables.shown(double.renewals)} at double; `certctl size` reckons with {tables.shown(peak(certificates))}",
             f"{load.seconds:.0f} s, {double.seconds:.0f} s at double",
-            f"{tables.shown(load.cores)} of {cores}", f"{tables.shown(cores / load.cores)} times the load", f"{beats} ms", f"{served} ms",
-            tables.shown(double.cores), "; ".join(gave_way(s)), f"{s['date'][:10]}, {s['commit'][:12]}"]
+            f"{tables.shown(load.cores)} of {cores}", tables.shown(double.cores), model_has(load, double),
+            f"{tables.shown(cores / load.cores)} times the load", f"{beats} ms", f"{served} ms", "; ".join(gave_way(s)), f"{s['date'][:10]}, {s['commit'][:12]}"]
 
 
 def limits(run):
@@ -87,16 +87,16 @@ def limits(run):
     without = [s for s, _ in run if gave_way(s)[0] == "nothing"]
     if not without:
         return ""
-    sizes = " and ".join(f"{s['load']['certificates']} certificates" for s in without)
-    return f"\nDoubling the load found no limit at {sizes}: where it lies was not measured.\n"
+    sizes = " and ".join(str(s["load"]["certificates"]) for s in without)
+    return f"\nDoubling the load found no limit at {sizes} certificates: where it lies was not measured.\n"
 
 
-def table(found):
-    """What came of each rung that was run."""
+def table(found, model_has):
+    """What came of each rung that was run; model_has: the cores that the model has for two phases, as a cell."""
     run = run_of(found)
     by_size = {s["scenario"]: (s, phases) for s, phases in run}
     rows = []
     for certificates, agents in LADDER:
         title, one = f"{certificates} / {agents}", by_size.get(f"ladder_{certificates}")
-        rows.append(row(title, *one) if one else tables.no_run({"title": title}, HEADS))
+        rows.append(row(title, *one, model_has) if one else tables.no_run({"title": title}, HEADS))
     return tables.table(HEADS, rows) + limits(run)

@@ -68,11 +68,28 @@ def test_text_and_json_say_the_same():
 
 
 def test_beyond_what_was_measured_it_warns_by_how_much():
-    facts = json.loads(size("-o", "json").stdout)["facts"]
-    assert any(f["name"] == "heartbeat_apiserver_us" for f in facts)
-    warned = [w for w in json.loads(size("-o", "json", certificates="1", agents="40000").stdout)["warnings"] if w.startswith("heartbeat_apiserver_us")]
-    assert len(warned) == 1 and re.search(r"was measured with 5000 agents .*; 40000 are 8 times as many", warned[0])
+    said = json.loads(size("-o", "json", certificates="1", agents="4000000").stdout)
+    assert any(f["name"] == "agent_us" for f in said["facts"])
+    warned = [w for w in said["warnings"] if w.startswith("agent_us ")]
+    told = re.search(r"was measured with (\d+) agents .*; 4000000 are (\S+) times as many", warned[0])
+    assert len(warned) == 1 and float(told[2]) == pytest.approx(4000000 / int(told[1]), rel=0.01)
     assert json.loads(size("-o", "json", certificates="1", agents="1").stdout)["warnings"] == []
+
+
+def test_the_cores_have_a_part_at_rest_and_say_what_is_not_in_them():
+    said = json.loads(size("-o", "json").stdout)
+    facts = {f["name"]: f for f in said["facts"]}
+    load = said["load"]
+    assert load["cores_at_rest"] == facts["idle_cores"]["value"] > 0
+    assert load["cores_at_peak"] == pytest.approx(load["cores_at_rest"] + (load["heartbeats_per_second"] * facts["agent_us"]["value"] +
+                                                                        load["renewals_per_second_peak"] * facts["renewal_us"]["value"]) / 1e6)
+    assert "are not in it" in said["arithmetic"]["cores_at_peak"]
+
+
+def test_no_figure_of_processor_time_is_a_sentence_s():
+    for fact in json.loads(size("-o", "json").stdout)["facts"]:
+        if fact["unit"] in ("us", "cores"):
+            assert re.search(r" of \d{4}-\d\d-\d\d, commit [0-9a-f]{12}", fact["origin"]), fact
 
 
 def test_it_asks_no_server():

@@ -78,8 +78,9 @@ load_is_by_the_lifetime(void)
 	NEAR(value("heartbeats_per_second"), 10.0);
 	NEAR(value("polls_per_second"), 20.0);
 	NEAR(value("audit_rows_per_day"), 15000.0);
+	NEAR(value("cores_at_rest"), 100.0);
 	NEAR(value("cores_at_peak"),
-	    (3000.0 / 86400 * 100 + 10 * 200 + 20 * 200) / 1e6);
+	    100 + (10 * 100 + 3000.0 / 86400 * 100) / 1e6);
 	/* A policy's window is no longer than 30 days. */
 	CHECK(reckon(3000, 600, 365, 0, &why));
 	NEAR(value("lead_days"), 30.0);
@@ -117,8 +118,9 @@ settings_grow_with_the_fleet(void)
 	NEAR(value("server_max_connections"), 10000.0);
 	NEAR(value("renewal_concurrency"), 25.0);
 	CHECK_INT(s->nwarnings, 0);
-	/* A million agents: 50000 of both a second, 5 cores, 10 processes. */
+	/* A million agents: 16667 a second, nearly 5 cores, 10 processes. */
 	facts[FACT_connections_per_agent].value = 1;
+	facts[FACT_agent_apiserver_us].value = 299;
 	CHECK(reckon(10, 1000000, 30, 0, &why));
 	NEAR(value("apiservers"), 10.0);
 	NEAR(value("server_max_connections"), 1.25 * ceil(1000000.0 / 9));
@@ -188,6 +190,24 @@ what_is_not_measured_has_no_figure(void)
 	CHECK_INT(s->nwarnings, 0);
 }
 
+/* What is done at rest was in no figure, and most of what a small one takes. */
+static void
+rest_is_in_the_cores(void)
+{
+	const char *why = "";
+
+	begin();
+	facts[FACT_idle_cores].value = 0.07;
+	CHECK(reckon(1, 0, 30, 0, &why));
+	CHECK(value("cores_at_peak") > 0.07 && value("cores_at_peak") < 0.071);
+	CHECK(strstr(line_of("cores_at_peak")->arithmetic, "0.07 at rest"));
+	CHECK(strstr(line_of("cores_at_peak")->arithmetic, "not in it"));
+	facts[FACT_idle_cores].is_known = false;
+	CHECK(reckon(1, 0, 30, 0, &why));
+	CHECK(isnan(value("cores_at_peak")) && isnan(value("cores_at_rest")));
+	CHECK(!isnan(value("apiservers")));
+}
+
 /* There was room for one of each fact; the first record with all of them had
  * the command abort. */
 static void
@@ -216,4 +236,5 @@ CHECK_MAIN(CHECK_ROW(load_is_by_the_lifetime), CHECK_ROW(disk_is_what_is_kept),
     CHECK_ROW(settings_grow_with_the_fleet), CHECK_ROW(a_slow_ca_is_refused),
     CHECK_ROW(too_many_agents_are_refused),
     CHECK_ROW(what_is_not_measured_has_no_figure),
-    CHECK_ROW(every_fact_may_be_short_of_both), CHECK_ROW(figures_are_short))
+    CHECK_ROW(rest_is_in_the_cores), CHECK_ROW(every_fact_may_be_short_of_both),
+    CHECK_ROW(figures_are_short))
