@@ -12,4 +12,4 @@ SELECT acme_revoke($1, $2, $3, $4, $5, $6::text[], $7::text[], $8, $9) AS outcom
 -- $1 serials; at says whose each row is.
 -- name: acme_renewal_info :many
 SELECT u.at, r.pem, r.starts_at AT TIME ZONE 'UTC' AS starts_at, r.ends_at AT TIME ZONE 'UTC' AS ends_at
-FROM unnest($1::text[]) WITH ORDINALITY AS u (serial, at) CROSS JOIN LATERAL acme_renewal_info(u.serial) AS r ORDER BY u.at;
+FROM unnest((SELECT $1::text[])) WITH ORDINALITY AS u (serial, at) CROSS JOIN LATERAL acme_renewal_info(u.serial) AS r ORDER BY u.at;

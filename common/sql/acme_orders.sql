@@ -11,7 +11,7 @@ FROM (SELECT array_agg(u.a[1] ORDER BY u.n) AS accounts, array_agg(u.a[2] ORDER 
         array_agg(u.a[7]::bool ORDER BY u.n) AS trusted, array_agg(u.a[8]::bigint ORDER BY u.n) AS order_ttl,
         array_agg(u.a[9]::bigint ORDER BY u.n) AS authz_ttl, array_agg(u.a[10]::int ORDER BY u.n) AS per_hour,
         array_agg(u.a[11]::int ORDER BY u.n) AS concurrent
-    FROM (SELECT t.n, string_to_array(t.v, E'\x1f') AS a FROM unnest($1::text[]) WITH ORDINALITY AS t (v, n)) u) g
+    FROM (SELECT t.n, string_to_array(t.v, E'\x1f') AS a FROM unnest((SELECT $1::text[])) WITH ORDINALITY AS t (v, n)) u) g
 CROSS JOIN LATERAL acme_orders_create(g.accounts, g.profiles, g.types, g.vals, g.names, g.replaces, g.trusted, g.order_ttl,
     g.authz_ttl, g.per_hour, g.concurrent, E'\x1e') AS r;
 
@@ -33,7 +33,7 @@ ORDER BY o.created_at DESC, o.order_id DESC LIMIT $4::bigint;
 SELECT r.at, r.outcome, r.job_id, r.issuer_id, r.due_after
 FROM (SELECT array_agg(u.a[1] ORDER BY u.n) AS accounts, array_agg(u.a[2] ORDER BY u.n) AS orders, array_agg(u.a[3] ORDER BY u.n) AS names,
         array_agg(u.a[4] ORDER BY u.n) AS keys, array_agg(u.a[5] ORDER BY u.n) AS algorithms, array_agg(u.a[6] ORDER BY u.n) AS csrs
-    FROM (SELECT t.n, string_to_array(t.v, E'\x1f') AS a FROM unnest($1::text[]) WITH ORDINALITY AS t (v, n)) u) g
+    FROM (SELECT t.n, string_to_array(t.v, E'\x1f') AS a FROM unnest((SELECT $1::text[])) WITH ORDINALITY AS t (v, n)) u) g
 CROSS JOIN LATERAL acme_finalize(g.accounts, g.orders, g.names, g.keys, g.algorithms, g.csrs) AS r;
 
 -- With its challenges; one whose time is over is expired, whatever its row says yet.
@@ -61,5 +61,5 @@ SELECT r.outcome, r.wait_s, r.due_after FROM acme_challenge_answer($1, $2, $3::i
 -- What ACME accounts had issued, with its chain.
 -- name: acme_certs :many
 SELECT u.at, a.account_id, v.pem_chain || coalesce(h.pem, '') AS pem
-FROM unnest($1::text[]) WITH ORDINALITY AS u (id, at) JOIN certificate_versions v ON v.id = u.id AND v.key_holder = ''
+FROM unnest((SELECT $1::text[])) WITH ORDINALITY AS u (id, at) JOIN certificate_versions v ON v.id = u.id AND v.key_holder = ''
 JOIN acme_certificates a ON a.certificate_id = v.certificate_id LEFT JOIN certificate_chains h ON h.id = v.chain_id;

@@ -144,7 +144,7 @@ SELECT k.at, d.id, d.name, d.common_name, d.sans, d.environment, d.owner_id, d.t
         ORDER BY o.created_at DESC, o.order_id DESC LIMIT 1) END AS acme_order_id,
     n.starts_at AT TIME ZONE 'UTC' AS ari_window_start, n.ends_at AT TIME ZONE 'UTC' AS ari_window_end,
     n.explanation_url AS ari_explanation_url, n.said AS ari_said
-FROM unnest($1::text[]) WITH ORDINALITY AS k (id, at) CROSS JOIN LATERAL (
+FROM unnest((SELECT $1::text[])) WITH ORDINALITY AS k (id, at) CROSS JOIN LATERAL (
     SELECT c.id, c.name, c.common_name, array_to_json(c.sans) AS sans, c.environment, c.owner_id, c.team_id, c.issuer_id,
         c.renewal_policy_id,
         w.target_ids,
