@@ -179,6 +179,28 @@ def test_a_set_into_an_object_keeps_the_rest(stack, basics):
     assert changed["config"] == {"cert_path": "/c", "key_path": "/k", "port": 8443, "reload_command": ["true"]}
 
 
+def test_what_get_prints_is_taken_again(stack, basics):
+    """Of every kind: each member of an answer is one to send, or known as one that only answers have, and none is taken for a slip."""
+    agent = made(stack, "agents", "create", "of-file", "--hostname", "of-file.example.test")["id"]
+    given = {
+        "targets": ("of-file", "--type", "NGINX", "--agent-id", agent, "--config", '{"cert_path": "/c", "key_path": "/k"}'),
+        "certs": ("of-file", "--common-name", "of-file.test", "--owner-id", "o-test", "--team-id", "t-test", "--issuer-id", "iss-local",
+                  "--renewal-policy-id", "rp-default"),
+        "policies": ("of-file", "--type", "AllowedEnvironments", "--config", '{"allowed": ["x"]}'),
+        "network-scans": ("of-file", "--cidrs", "10.0.0.0/30", "--enabled", "false"), "health-checks": ("of-file.example.test:443", "--enabled", "false"),
+        "issuers": ("of-file", "--type", "GenericCA"), "owners": ("of-file", "--team-id", "t-test", "--email", "of@example.test"),
+        "agent-groups": ("of-file",), "profiles": ("of-file",), "renewal-policies": ("of-file",), "teams": ("of-file",), "roles": ("of-file",)}
+    assert set(given) == {row["noun"] for row in ROWS if row.get("verb") == "update"}
+    for noun, words in given.items():
+        one = made(stack, noun, "create", *words)["id"]
+        told = json.loads(stack.cli(noun, "get", one, "-o", "json").stdout)
+        (stack.dir / "one.json").write_text(json.dumps(told.get("role", told)))
+        done = stack.cli(noun, "update", one, "-f", str(stack.dir / "one.json"), "--dry-run", "-o", "json")
+        assert done.returncode == 0, (noun, json.loads(done.stderr)['error']['why'])
+        assert set(json.loads(done.stdout)["body"]) < set(told.get("role", told)), (noun, done.stdout)
+        assert stack.cli(noun, "update", one, "-f", str(stack.dir / "one.json")).returncode == 0, noun
+
+
 def test_an_agent_by_its_name(stack, basics):
     """Wherever its id is taken; one that is retired has its name still."""
     agent = made(stack, "agents", "create", "host one", "--hostname", "one.example.test")["id"]
