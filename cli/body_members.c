@@ -141,7 +141,7 @@ body_members_check_sets(struct cli *c)
 static const char *const untold[] = {"acknowledged", "certificate_profile_id",
     "change_pending", "created_at", "is_acme_default", "needs_renewal",
     "retired_at", "retired_reason", "revocation_reason", "revoked_at", "source",
-    "updated_at", "warnings"};
+    "tenant_id", "updated_at", "warnings"};
 
 static bool
 is_shown(const struct command *m, const char *name)

@@ -20,7 +20,7 @@ struct plan_opts {
 	const char *owner, *team, *issuer, *agent;
 	const char *policy; /* NULL: policies are made */
 	const char *environment;
-	const char *tags; /* JSON, an object of texts */
+	const char *tags;              /* JSON, an object of texts */
 	const char *validate, *reload; /* commands, words parted by blanks */
 };
 

@@ -60,6 +60,4 @@ SELECT r.outcome, r.wait_s, r.due_after FROM acme_challenge_answer($1, $2, $3::i
 
 -- What ACME accounts had issued, with its chain.
 -- name: acme_certs :many
-SELECT u.at, a.account_id, v.pem_chain || coalesce(h.pem, '') AS pem
-FROM unnest((SELECT $1::text[])) WITH ORDINALITY AS u (id, at) JOIN certificate_versions v ON v.id = u.id AND v.key_holder = ''
-JOIN acme_certificates a ON a.certificate_id = v.certificate_id LEFT JOIN certificate_chains h ON h.id = v.chain_id;
+SELECT c.at, c.account_id, c.pem FROM acme_certs_of($1::text[]) AS c;

@@ -39,7 +39,7 @@ BEGIN
         ('certctl_scheduler', '{duty_renewal_windows}'),
         ('certctl_worker', '{intermediate_ca_chain, intermediate_ca_end}'),
         ('certctl_apiserver', '{acme_actor, acme_nonce_keys_live, acme_rate_take, acme_account_create, acme_account_update, acme_eab_state}'),
-        ('certctl_apiserver', '{lane_key, acme_orders_create, acme_orders_look, acme_finalize, acme_authz_deactivate, acme_challenge_answer}'),
+        ('certctl_apiserver', '{lane_key, acme_orders_create, acme_orders_look, acme_finalize, acme_authz_deactivate, acme_challenge_answer, acme_certs_of}'),
         ('certctl_scheduler', '{duty_acme_cleanup, duty_event_retention}'),
         ('certctl_apiserver', '{events_conditions, events_look}'),
         ('certctl_apiserver', '{acme_key_change, acme_renewal_info, acme_revoke}'),

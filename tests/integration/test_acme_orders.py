@@ -2,7 +2,9 @@
 Orders of the ACME server (RFC 8555): made, finalized into jobs, settled by them,
 and cleaned away.
 """
+import contextlib
 import json
+import re
 import threading
 
 import psycopg2
@@ -125,6 +127,46 @@ def test_finalized_it_is_a_job_with_its_csr(orders):
     assert orders.finalize(order) == ("repeated", job, None)
     assert orders.q("SELECT action, actor FROM audit_events WHERE resource_type = 'acme_order' AND resource_id = %s ORDER BY seq", order) == [
         (a, f"acme:{ACCOUNT}") for a in ("acme_order_created", "acme_order_processing", "acme_order_finalized")]
+
+
+MANY = 5000
+# Certificates of the same account and issuer, with their versions; of the rows' own session: no trigger and no foreign key.
+FILL = f"""
+    SET LOCAL session_replication_role = replica;
+    INSERT INTO managed_certificates (id, name, common_name, owner_id, team_id, issuer_id, renewal_policy_id, certificate_profile_id, status)
+        SELECT 'mc-' || i, 'mc-' || i, 'x.example.test', 'o-acme', 't-acme', 'iss-acme', 'rp-acme', '{PROFILE}', 'Active' FROM generate_series(1, {MANY}) i;
+    INSERT INTO certificate_versions (id, certificate_id, serial_number, not_before, not_after, fingerprint_sha256, pem_chain, issuer_id, job_id)
+        SELECT 'certver-' || i, 'mc-' || i, 'F-' || i, now(), now(), '', 'pem', 'iss-acme', 'job-' || i FROM generate_series(1, {MANY}) i;
+    INSERT INTO acme_certificates (certificate_id, account_id, profile_id, names_key)
+        SELECT 'mc-' || i, '{ACCOUNT}', '{PROFILE}', 'of ' || i FROM generate_series(1, {MANY}) i;
+    SET LOCAL session_replication_role = origin"""
+TELLS = {"auto_explain.log_min_duration": "0", "auto_explain.log_nested_statements": "on", "auto_explain.log_analyze": "on",
+         "auto_explain.log_timing": "off", "client_min_messages": "log"}
+
+
+def test_plans_of_an_empty_installation_walk_no_certificates(orders):
+    """A session that finalized and downloaded while there was nothing does so when there is much, and no statistics say so."""
+    before, after = (orders.create(f"{word}.plans.example.test")[2] for word in ("before", "after"))
+    plans, connection = [], orders.stack.connect()
+    with contextlib.closing(connection), connection.cursor() as c:
+
+        def work(order, version):
+            names = orders.value("SELECT names_key FROM acme_orders WHERE order_id = %s", order)
+            c.execute(f"SELECT outcome FROM {FINALIZE}", asked((ACCOUNT, order, names, order)))
+            outcome = c.fetchall()
+            c.execute("SELECT at, account_id, pem FROM acme_certs_of(%s)", (["certver-none", version],))
+            return outcome, c.fetchall()
+        assert work(before, "certver-0") == ([("accepted",)], [])
+        c.execute(FILL)
+        c.execute("LOAD 'auto_explain'")
+        for name, value in TELLS.items():
+            c.execute(f"SET LOCAL {name} = '{value}'")
+        connection.notices = plans
+        assert work(after, "certver-7") == ([("accepted",)], [(2, ACCOUNT, "pem")])
+    text = "\n".join(plans)
+    assert "INSERT INTO jobs" in text and "certificate_versions" in text
+    read = [int(n) for n in re.findall(r"\(actual rows=(\d+) |Rows Removed by [\w ]+: (\d+)", text) for n in n if n]
+    assert read and max(read) < MANY // 10, text
 
 
 def test_an_order_is_valid_by_the_transaction_that_completes_its_job(orders):
