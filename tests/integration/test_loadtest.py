@@ -243,7 +243,9 @@ def guarded(pid):
 @pytest.mark.parametrize("signo", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_whoever_ends_a_run_leaves_nothing(tmp_path, signo):
     running = subprocess.Popen([*COMMAND, "agent", "--driver", "plain", "--duration", "10m", "--artifacts", str(tmp_path)],
-                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment(), start_new_session=True)
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment(), start_new_session=True,
+                               # What a shell starts in the background ignores SIGINT, and so does all that it starts.
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     try:
         directory = wait_for(lambda: guarded(running.pid), 20, "a control plane")
         wait_for(lambda: list(Path(directory).glob("log/generator-*.log")), 90, "the load")
