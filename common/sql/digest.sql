@@ -42,7 +42,7 @@ WHERE s.is_counted GROUP BY s.is_counted;
 -- name: digest_expiring :many fresh
 SELECT c.name, c.common_name, c.status, to_char(c.expires_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI') AS ends
 FROM managed_certificates c
-WHERE c.expires_at > engine_now() AND c.expires_at <= engine_now() + policy_digest_days() AND c.status NOT IN ('Revoked', 'Archived')
+WHERE c.expires_at > (SELECT engine_now()) AND c.expires_at <= (SELECT engine_now() + policy_digest_days()) AND c.status NOT IN ('Revoked', 'Archived')
 ORDER BY c.expires_at, c.id
 LIMIT policy_digest_rows();
 

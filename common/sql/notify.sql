@@ -45,7 +45,7 @@ messages AS (
     FROM unsent u WHERE u.is_given_up AND n.message_id = u.message_id AND n.status IN ('pending', 'failed')
 ), due AS (
     SELECT u.message_id, u.channel FROM unsent u
-    WHERE NOT u.has_task AND (u.next_retry_at IS NULL OR u.next_retry_at <= engine_now())
+    WHERE NOT u.has_task AND (u.next_retry_at IS NULL OR u.next_retry_at <= (SELECT engine_now()))
     LIMIT coalesce((SELECT led.n FROM led), 0)
 ), queued AS (
     INSERT INTO tasks (id, kind, subject, dedupe_key, run_after, created_at)

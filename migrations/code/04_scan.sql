@@ -79,11 +79,11 @@ LANGUAGE plpgsql STABLE SECURITY DEFINER SET enable_seqscan = off SET enable_bit
 BEGIN
     IF p_name = 'renewal_scan' THEN
         RETURN EXISTS (SELECT 1 FROM managed_certificates c
-            WHERE certificate_renews(c.status) AND c.expires_at - c.valid_from < '6 days' AND c.renew_after <= engine_now())
-            OR EXISTS (SELECT 1 FROM renewal_windows w WHERE w.due_at <= engine_now());
+            WHERE certificate_renews(c.status) AND c.expires_at - c.valid_from < '6 days' AND c.renew_after <= (SELECT engine_now()))
+            OR EXISTS (SELECT 1 FROM renewal_windows w WHERE w.due_at <= (SELECT engine_now()));
     ELSIF p_name IN ('certificate_status', 'short_lived_expiry') THEN
         RETURN EXISTS (SELECT 1 FROM managed_certificates c
-            WHERE c.status IN ('Active', 'Expiring') AND certificate_changes_at(c) <= engine_now());
+            WHERE c.status IN ('Active', 'Expiring') AND certificate_changes_at(c) <= (SELECT engine_now()));
     END IF;
     RETURN false;
 END $$;
@@ -93,7 +93,7 @@ CREATE FUNCTION renewals_left(p_limit int) RETURNS bigint LANGUAGE sql SECURITY 
     SELECT count(*) FROM (SELECT 1 FROM managed_certificates c
         JOIN renewal_policies p ON p.id = c.renewal_policy_id AND p.auto_renew
         JOIN issuers i ON i.id = c.issuer_id AND i.enabled
-        WHERE c.renew_after <= engine_now() AND certificate_renews(c.status) LIMIT p_limit) d
+        WHERE c.renew_after <= (SELECT engine_now()) AND certificate_renews(c.status) LIMIT p_limit) d
 $$;
 
 -- --- a tick's budget ---

@@ -148,7 +148,7 @@ BEGIN
     PERFORM leadership_check(p_term, p_incarnation);
     SELECT j.id, j.run_after INTO v_job FROM jobs j JOIN managed_certificates c ON c.id = j.certificate_id
         WHERE j.issuer_id = p_issuer AND j.status = 'Pending' AND job_issues(j.type)
-            AND j.run_after <= engine_now() AND (j.run_after, j.id) >= (p_low_after, p_low_id)
+            AND j.run_after <= (SELECT engine_now()) AND (j.run_after, j.id) >= (p_low_after, p_low_id)
             -- What is set aside is written twice, so its keys are checked.
             AND EXISTS (SELECT 1 FROM issuers i WHERE i.id = p_issuer FOR KEY SHARE SKIP LOCKED)
             AND (j.agent_id IS NULL OR EXISTS (SELECT 1 FROM agents a WHERE a.id = j.agent_id FOR KEY SHARE SKIP LOCKED))

@@ -9,7 +9,7 @@ SET plan_cache_mode = force_generic_plan AS $$ BEGIN
     FROM (SELECT count(DISTINCT t.lease_id) AS n, min(t.lease_id) AS low FROM tasks t
         WHERE t.status = 'Running' AND t.lease_id >= p_low_lease) r
     LEFT JOIN (SELECT t.id, t.run_after FROM tasks t
-        WHERE t.status = 'Pending' AND t.run_after <= engine_now() AND (t.run_after, t.id) >= (p_low_after, p_low_id)
+        WHERE t.status = 'Pending' AND t.run_after <= (SELECT engine_now()) AND (t.run_after, t.id) >= (p_low_after, p_low_id)
         ORDER BY t.run_after, t.id LIMIT 1) f ON true;
 END $$;
 

@@ -41,7 +41,7 @@ BEGIN
         UPDATE jobs j SET status = 'Running', leased_by = p_agent, started_at = coalesce(j.started_at, engine_now()),
             deliveries = j.deliveries + 1
         WHERE j.id IN (SELECT o.id FROM jobs o WHERE o.agent_id = p_agent AND o.type = 'Deployment' AND o.status = 'Pending'
-            AND o.run_after <= engine_now() ORDER BY o.id LIMIT p_limit FOR NO KEY UPDATE SKIP LOCKED);
+            AND o.run_after <= (SELECT engine_now()) ORDER BY o.id LIMIT p_limit FOR NO KEY UPDATE SKIP LOCKED);
     END IF;
     RETURN QUERY
     SELECT j.id, j.type::text, j.certificate_id, j.status::text, c.common_name::text, c.sans, j.target_id,

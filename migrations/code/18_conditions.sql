@@ -90,7 +90,7 @@ WHERE r.issuer_state <> 'confirmed' AND r.certificate_id IS NOT NULL AND v.not_a
     AND (r.issuer_state NOT IN ('waiting', 'pending') OR r.revoked_at < engine_now() - policy_condition_job())
 ORDER BY r.revoked_at LIMIT policy_condition_rows())
 UNION ALL (SELECT 'acme_validation_waiting', t.subject, t.run_after, ''
-FROM (SELECT o.* FROM tasks o WHERE o.status = 'Pending' AND o.run_after < engine_now() - policy_condition_acme()
+FROM (SELECT o.* FROM tasks o WHERE o.status = 'Pending' AND o.run_after < (SELECT engine_now() - policy_condition_acme())
     ORDER BY o.run_after, o.id LIMIT 1000) t WHERE t.kind = 'acme_validate' ORDER BY t.run_after LIMIT policy_condition_rows())
 UNION ALL (SELECT 'acme_resolver_silent', w.name, w.resolver_since, w.resolver_why
 FROM workers w WHERE w.resolver_failed_at > engine_now() - policy_condition_resolver() AND w.lease_until > clock_timestamp()
@@ -134,7 +134,7 @@ ORDER BY h.since LIMIT policy_condition_rows())
 UNION ALL (SELECT 'job_not_taken', l.issuer_id, j.run_after, ''
 FROM lanes l CROSS JOIN LATERAL (SELECT o.run_after FROM jobs o WHERE o.issuer_id = l.issuer_id AND o.status = 'Pending'
         AND job_issues(o.type) ORDER BY o.run_after, o.id LIMIT 1) j
-WHERE j.run_after < engine_now() - policy_condition_job() ORDER BY j.run_after LIMIT policy_condition_rows())
+WHERE j.run_after < (SELECT engine_now() - policy_condition_job()) ORDER BY j.run_after LIMIT policy_condition_rows())
 UNION ALL (SELECT 'agent_needed', a.id, coalesce(a.last_heartbeat_at, a.registered_at), j.id
 FROM agents a CROSS JOIN LATERAL (SELECT o.id FROM jobs o WHERE o.agent_id = a.id AND job_needs_agent(o) ORDER BY o.id LIMIT 1) j
 WHERE a.status = 'Offline' OR a.retired_at IS NOT NULL
@@ -160,11 +160,11 @@ ORDER BY v.created_at LIMIT policy_condition_rows())
 UNION ALL (SELECT 'served_other', o.certificate_id, o.since, o.target_id
 FROM (SELECT * FROM served_other LIMIT 1000) o ORDER BY o.since LIMIT policy_condition_rows())
 UNION ALL (SELECT 'certificate_expired', c.id, c.expires_at, c.common_name
-FROM (SELECT o.* FROM managed_certificates o WHERE o.expires_at <= engine_now() AND o.expires_at > engine_now() - policy_alert_known()
+FROM (SELECT o.* FROM managed_certificates o WHERE o.expires_at <= (SELECT engine_now()) AND o.expires_at > (SELECT engine_now() - policy_alert_known())
     ORDER BY o.expires_at DESC LIMIT 1000) c
 WHERE c.status NOT IN ('Revoked', 'Archived') ORDER BY c.expires_at LIMIT policy_condition_rows())
 UNION ALL (SELECT 'renewal_overdue', c.id, c.renew_after, c.common_name
-FROM managed_certificates c WHERE c.renew_after < engine_now() - policy_condition_renewal()
+FROM managed_certificates c WHERE c.renew_after < (SELECT engine_now() - policy_condition_renewal())
     AND certificate_renews(c.status) ORDER BY c.renew_after LIMIT policy_condition_rows())
 UNION ALL (SELECT 'policy_broken', v.certificate_id, v.created_at, v.message
 FROM policy_violations v WHERE v.severity = 'Critical' ORDER BY v.severity, v.id LIMIT policy_condition_rows())
@@ -176,5 +176,5 @@ ORDER BY c.renew_after LIMIT policy_condition_rows())
 UNION ALL (SELECT 'never_renewed', c.id, c.expires_at, c.common_name
 FROM (SELECT o.* FROM managed_certificates o WHERE certificate_is_aside(o)
     ORDER BY o.issuer_id, o.renewal_policy_id LIMIT 1000) c
-WHERE c.expires_at > engine_now() AND c.expires_at < engine_now() + policy_condition_end()
+WHERE c.expires_at > (SELECT engine_now()) AND c.expires_at < (SELECT engine_now() + policy_condition_end())
 ORDER BY c.expires_at LIMIT policy_condition_rows());

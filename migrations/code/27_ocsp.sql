@@ -84,7 +84,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET enable_seqscan = off SET enable_hashjoin =
     RETURN QUERY WITH due AS (
         UPDATE ocsp_response_cache k SET refresh_at = engine_now() + policy_ocsp_rest()
         WHERE k.ctid = ANY (ARRAY(SELECT o.ctid FROM ocsp_response_cache o, tasks t
-            WHERE o.refresh_at <= engine_now() AND o.asked_at > engine_now() - policy_ocsp_kept()
+            WHERE o.refresh_at <= (SELECT engine_now()) AND o.asked_at > engine_now() - policy_ocsp_kept()
                 AND t.id = p_task AND t.leased_by = p_worker AND t.lease_id = p_lease AND t.status = 'Running'
             ORDER BY o.refresh_at LIMIT p_limit FOR NO KEY UPDATE OF o SKIP LOCKED))
         RETURNING k.issuer_id, k.serial_hex, k.cert_id)

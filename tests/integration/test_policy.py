@@ -122,3 +122,15 @@ def test_every_program_may_reckon_with_them(cursor, role):
             cursor.execute("SELECT lane_succeeded('x')")
     finally:
         cursor.execute("RESET ROLE")
+
+
+def test_time_is_a_condition_of_an_index():
+    """
+    What is compared with something volatile is looked for from end to end: with columns that an index is for, time is asked for once,
+    by (SELECT engine_now()).  Words of a CASE look at one row.
+    """
+    columns = r"(?:renew_after|run_after|refresh_at|due_at|next_retry_at|certificate_changes_at\(\w+\))"
+    bare = re.compile(rf"\b(?:WHERE|AND|OR) \(?(?:\w+\.)?{columns} [<>]=? (?:engine_now|clock_timestamp)\(\)")
+    found = [(path.name, line.strip()) for path in TEXTS for line in code(path).splitlines() if bare.search(line) and "WHEN" not in line]
+    assert not found
+    assert "certificate_changes_at(c) <= (SELECT engine_now())" in (ROOT / "migrations/code/04_scan.sql").read_text(encoding="utf-8")

@@ -77,6 +77,7 @@ struct seam {
 	void (*done)(struct agent *a, void *arg);
 	struct op *op;
 	const char *name;
+	op_step *first;
 	op_step *next; /* of the op, once it has its directories */
 	int64_t deadline_ms;
 	struct home_wait wait;
@@ -161,16 +162,24 @@ wait_for_home(struct op *op)
 
 /* Work is read once there is a place for it: an agent that had it in hand and
  * waited would go on asking for more.  Until the op ends it holds the place,
- * so what it starts has one. */
+ * so what it starts has one.  An answer that waited is old, so it asks again
+ * then. */
 static enum op_next
 work_came(struct op *op)
 {
 	struct seam *s = __real_agent_arg(op);
+	struct member *b = (struct member *)agent_of(op);
 	const struct call_reply *reply = call_reply(op);
 	const struct cJSON *jobs;
 
 	jobs = reply->json ? json_get(reply->json, "jobs") : NULL;
-	return cJSON_GetArraySize(jobs) > 0 ? wait_for_home(op) : s->next(op);
+	if (cJSON_GetArraySize(jobs) == 0 || s->uses_home)
+		return s->next(op);
+	s->uses_home = member_open_home(b, &s->wait) == RC_OK;
+	if (s->uses_home)
+		return s->next(op);
+	s->next = s->first;
+	return wait_for_home(op);
 }
 
 enum op_next
@@ -206,7 +215,7 @@ __wrap_agent_op_start(struct agent *a, const char *name, int64_t deadline_ms,
 	s->arg = arg;
 	s->done = done;
 	s->name = name;
-	s->next = first;
+	s->first = s->next = first;
 	s->deadline_ms = deadline_ms;
 	s->wait.wake = wake;
 	if (strcmp(name, "poll") != 0 && strcmp(name, "heartbeat") != 0)
