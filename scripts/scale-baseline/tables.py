@@ -61,7 +61,7 @@ def each(scenarios, found, heads, rows_of):
     for scenario in scenarios:
         summary = found.get(scenario["name"])
         made = [[scenario["title"], *row] for row in rows_of(scenario, summary)] if summary else [no_run(scenario, heads)]
-        rows += made or [[scenario["title"]] + [absent("it has none of these")] * (len(heads) - 1)]
+        rows += made or [[scenario["title"]] + ["none of these"] * (len(heads) - 1)]
     return table(heads, rows)
 
 
@@ -144,7 +144,7 @@ def thresholds(scenarios, found):
 def processes(scenarios, found):
     def rows(scenario, s):
         for p in s["processes"]:
-            memory = [f"{shown(p[key] / 1024)} MiB" if p["rss_peak_kb"] else absent("not looked at") for key in ("rss_peak_kb", "rss_end_kb")]
+            memory = [f"{shown(p[key] / 1024)} MiB" if p["rss_peak_kb"] else "does not apply" for key in ("rss_peak_kb", "rss_end_kb")]
             yield [p["name"], *memory, f"{shown(p['cpu_s'])} s", percent(p["cpu_share"])]
         for name in ("postgresql", "generator", "processes"):
             if excuse(s, name):
