@@ -33,6 +33,14 @@ jobs=$(nproc)
 planes=$(awk -v cores="$(nproc)" '/^MemAvailable:/ { n = int($2 / 1310720); least = cores + 1; most = 3 * cores
     print (n < least ? least : n > most ? most : n) }' /proc/meminfo)
 
+# What failed in a log of pytest or meson, by name, with the end of any other: it is said again at the end of all, where
+# whoever is shown only that finds it.
+name_failures() { # NAME LOG
+    local named
+    named=$(grep -E '^(FAILED|ERROR) |^ *[0-9]+/[0-9]+ .* (FAIL|TIMEOUT|ERROR|UNEXPECTEDPASS) ' "$2" | sort -u | head -n 20)
+    sed "s/^/$1: /" <<<"${named:-$(tail -n 1 "$2")}" | cut -c 1-240
+}
+
 # part NAME LOG SECONDS PASSED FAILED SKIPPED: prints the line and keeps the numbers; parts that run at the same time do so one after another.
 part() {
     {
@@ -40,7 +48,10 @@ part() {
         printf '%-18s %4d passed, %d failed%s  %4d s\n' "$1" "$4" "$5" \
             "$([ "$6" -eq 0 ] || echo ", $6 skipped")" "$3"
         # Nobody may be left to look into the log afterwards.
-        [ "$5" -eq 0 ] || tail -n 200 "$2" | sed 's/^/    /'
+        if [ "$5" -ne 0 ]; then
+            tail -n 200 "$2" | sed 's/^/    /'
+            name_failures "$1" "$2" >>"$logs/failures"
+        fi
         echo "$4 $5 $6" >&9
     } 9>>"$logs/counts"
 }
@@ -196,9 +207,11 @@ run_all() {
 main() {
     mkdir -p "$logs"
     : >"$logs/counts"
+    : >"$logs/failures"
     if [ $# -gt 0 ]; then run_parts "$@"; else run_all; fi
 
     read -r passed failed skipped < <(awk '{ p += $1; f += $2; s += $3 } END { print p + 0, f + 0, s + 0 }' "$logs/counts")
+    sed 's/^/failed in /' "$logs/failures"
     echo "$((SECONDS - started)) s, logs in $logs"
     echo "$passed passed, $failed failed$([ "$skipped" -eq 0 ] || echo ", $skipped skipped")"
     [ "$failed" -eq 0 ]

@@ -19,7 +19,7 @@ from cryptography.x509.oid import NameOID
 
 from fleet import clean_env, free_port, wait_for
 
-AGENT = {"CERTCTL_VERIFY_ATTEMPTS": "3"}
+AGENT = {"CERTCTL_VERIFY_ATTEMPTS": "7"}  # as test_agent_bad.py
 NGINX = shutil.which("nginx", path=clean_env()["PATH"])
 IS_ROOT = os.geteuid() == 0
 SERVER = pwd.getpwnam("www-data") if IS_ROOT else pwd.getpwuid(os.geteuid())

@@ -101,7 +101,7 @@ def job_words():
 def wait_for(test, seconds=20, what="a condition", every=None):
     """
     Looks every so many seconds; unless that is said at first often, and then as a tenth of what it has taken, for who looks
-    takes time from what it waits for.
+    takes time from what it waits for.  What it waits for is a text, or a function that tells it with what is there instead.
     """
     seconds *= PATIENCE
     started = time.monotonic()
@@ -111,7 +111,7 @@ def wait_for(test, seconds=20, what="a condition", every=None):
             return result
         took = time.monotonic() - started
         if took > seconds:
-            raise Timeout(f"waited {seconds} s for {what}")
+            raise Timeout(f"waited {seconds} s for {what() if callable(what) else what}")
         time.sleep(every or min(max(took / 10, 0.01), 0.1))
 
 
@@ -332,9 +332,15 @@ class Site:
         assert serial, self.fleet.query("SELECT status, last_error FROM jobs WHERE id = %s", job)
         wait_for(lambda: self.fleet.value(
             "SELECT j.status FROM jobs j WHERE j.type = 'Deployment' AND j.version_id = 'certver' || substr(%s, 4) "
-            "ORDER BY j.id DESC LIMIT 1", job) == "Completed", seconds, f"the deployment after {job}")
+            "ORDER BY j.id DESC LIMIT 1", job) == "Completed", seconds, self.deployments)
         assert self.serial() == serial
         return serial
+
+    def deployments(self):
+        """For who waited for one in vain."""
+        return "the deployment, but found " + str(self.fleet.query(
+            "SELECT id, status, version_id, last_error FROM jobs WHERE type = 'Deployment' AND certificate_id = %s "
+            "ORDER BY id DESC LIMIT 2", self.name))
 
     def renew_and_wait(self, seconds=30):
         return self.wait_served(self.renew(), seconds)

@@ -49,6 +49,8 @@ class AcmeSim(Simulator):
 
     def __init__(self, trust):
         super().__init__(trust)
+        self.silent = f"{self.url}/silent/directory"  # for who is to ask nothing: other issuers ask there still
+        self.entries.append(self.silent)
         self.ca = SimCa("Simulated ACME")
         self.accounts, self.authzs, self.nonces, self.posts = {}, {}, set(), 0
         self.numbers = itertools.count(1)
