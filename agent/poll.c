@@ -19,8 +19,9 @@
 #define WORK_LIMIT_MS 300000
 /* Between two questions when the first brought nothing new, unless the server
  * parked it for as long.  It does not park what lists work, so while that is
- * in hand the pause doubles: a host that is slow with one thing would ask each
- * second what it knows.  What is new meanwhile waits that long at most. */
+ * in hand the pause begins with the answer, and doubles: a host that is slow
+ * with one thing would ask each second what it knows.  What is new meanwhile
+ * waits that long at most. */
 #define PAUSE_MS 1000
 #define PAUSE_MAX_MS 4000
 #define PAUSE_JITTER_PERCENT 20
@@ -51,6 +52,7 @@ struct poll {
 	int64_t pause_ms; /* between that and the next */
 	int64_t known_ms; /* the pause after another answer without news */
 	bool has_answer;  /* of the question just over; else it timed out */
+	bool is_outdated; /* an item ended since the question began */
 	bool is_stopping;
 	int64_t put_off_ms;            /* doubled wait; 0: this host can */
 	int64_t put_off_until_ms;      /* no enrolment is begun before */
@@ -121,6 +123,8 @@ work_done(struct agent *a, void *arg)
 		put_off(p);
 	else if (!w->is_deployment && !w->is_test)
 		p->put_off_ms = p->put_off_until_ms = 0;
+	if (w->is_ended)
+		p->is_outdated = true;
 	/* What was not brought to its end is listed again at once. */
 	ask_after(p, w->is_ended ? 0 : p->pause_ms);
 	work_free(w);
@@ -239,6 +243,13 @@ take_tests(struct poll *p, struct arena *a, const struct cJSON *reply)
 	}
 }
 
+/* Until so long from now, however long the question took. */
+static void
+pause_from_now(struct poll *p, int64_t ms)
+{
+	p->pause_ms = loop_now_ms(p->agent->loop) - p->asked_ms + ms;
+}
+
 /* Also when it brought work: with something listed the server does not park
  * the next question, and the end of an item asks at once. */
 static void
@@ -247,6 +258,8 @@ pause_for(struct poll *p, bool is_news)
 	if (is_news || !p->in_hand.first)
 		p->known_ms = PAUSE_MS;
 	p->pause_ms = rand_jitter(p->known_ms, PAUSE_JITTER_PERCENT);
+	if (p->in_hand.first)
+		pause_from_now(p, p->pause_ms);
 	p->known_ms *= 2;
 	if (p->known_ms > PAUSE_MAX_MS)
 		p->known_ms = PAUSE_MAX_MS;
@@ -257,8 +270,7 @@ poll_failed(struct poll *p, const char *why)
 {
 	int64_t wait = call_backoff(&p->backoff_ms);
 
-	/* From now, however long the question took. */
-	p->pause_ms = loop_now_ms(p->agent->loop) - p->asked_ms + wait;
+	pause_from_now(p, wait);
 	log_warn("POLL-FAILED", "%s; again in %lld ms", why, (long long)wait);
 }
 
@@ -306,7 +318,9 @@ poll_asked(struct agent *a, void *arg)
 		return;
 	if (!p->has_answer)
 		poll_failed(p, "no answer in time");
-	ask_after(p, p->pause_ms);
+	/* The answer may be of before that, and what follows an item comes
+	 * soon after its end. */
+	ask_after(p, p->is_outdated && p->backoff_ms == 0 ? 0 : p->pause_ms);
 }
 
 static void
@@ -317,7 +331,7 @@ poll_next(void *arg)
 
 	if (p->asking || p->is_stopping)
 		return;
-	p->has_answer = false;
+	p->has_answer = p->is_outdated = false;
 	p->asked_ms = loop_now_ms(p->agent->loop);
 	limit = cfg_int(p->agent->cfg, "poll_wait") + 2 * CALL_SLACK_MS;
 	p->asking =

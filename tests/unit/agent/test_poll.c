@@ -158,6 +158,39 @@ work_is_asked_for_again_when_an_item_ends(void)
 	CHECK_INT(rig_count("GET", WORK), n + 1);
 }
 
+/* What was parked for long and then brought work is followed by a pause. */
+static void
+who_was_given_work_does_not_ask_what_he_has(void)
+{
+	struct agent *a = rig_new(NULL);
+
+	rig_answer("GET", WORK, 200, item, 20000);
+	rig_answer("POST", "/api/v1/agents/a-1/csr", 202, "{}", 300);
+	a->poll = poll_start(a);
+	rig_pass(20250);
+	CHECK_INT(rig_count("POST", "/api/v1/agents/a-1/csr"), 1);
+	CHECK_INT(rig_count("GET", WORK), 1);
+	rig_pass(100);
+	CHECK_INT(rig_count("GET", WORK), 2);
+}
+
+/* That question may have been answered before: what follows the item is not
+ * in it, and would wait for a pause. */
+static void
+an_item_that_ends_during_a_question_has_another_asked(void)
+{
+	struct agent *a = rig_new(NULL);
+
+	rig_answer("GET", WORK, 200, item, 400);
+	rig_answer("POST", "/api/v1/agents/a-1/csr", 202, "{}", 1200);
+	a->poll = poll_start(a);
+	rig_pass(1610); /* the second began after 1200 to 1600 */
+	CHECK_INT(rig_count("GET", WORK), 2);
+	CHECK(poll_is_idle(a->poll) == false);
+	rig_pass(420);
+	CHECK_INT(rig_count("GET", WORK), 3);
+}
+
 static void
 a_retired_agent_asks_no_more(void)
 {
@@ -206,5 +239,7 @@ CHECK_MAIN(CHECK_ROW(a_server_that_does_not_park_is_asked_once_a_second),
     CHECK_ROW(an_item_in_hand_is_not_begun_twice),
     CHECK_ROW(what_is_known_is_asked_for_less_often),
     CHECK_ROW(work_is_asked_for_again_when_an_item_ends),
+    CHECK_ROW(who_was_given_work_does_not_ask_what_he_has),
+    CHECK_ROW(an_item_that_ends_during_a_question_has_another_asked),
     CHECK_ROW(a_retired_agent_asks_no_more),
     CHECK_ROW(heartbeats_pause_whatever_they_are_answered))
