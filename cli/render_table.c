@@ -12,7 +12,7 @@
 #include "cli/unheard.h"
 #include "common/json/json.h"
 
-enum { COLUMNS_MAX = 128 };
+enum { COLUMNS_MAX = 128, NAMES_WIDTH = 20, NAMES_WIDTH_MAX = 40 };
 
 static bool
 is_unheard(struct cli *c, const struct cJSON *row, const char *member)
@@ -111,15 +111,32 @@ print_rows(struct cli *c, const struct render_view *v)
 	return nrows;
 }
 
+/* Of the longest name; mostly alike, so that one answer stands below another. */
+static int
+names_width(const struct column *cols, size_t n)
+{
+	size_t width = NAMES_WIDTH;
+
+	for (size_t i = 0; i < n; i++) {
+		size_t len = strlen(cols[i].member);
+
+		if (len > width)
+			width = len;
+	}
+	return (int)(width < NAMES_WIDTH_MAX ? width : NAMES_WIDTH_MAX);
+}
+
 static void
 print_members(struct cli *c, const struct render_view *v)
 {
 	struct column *cols =
 	    arena_alloc(c->arena, COLUMNS_MAX * sizeof(*cols));
 	size_t n = all_columns(c, v, cols);
+	int width = names_width(cols, n);
 
 	for (size_t i = 0; i < n; i++)
-		out_print("%-20s %s\n", out_harmless(c->arena, cols[i].member),
+		out_print("%-*s %s\n", width,
+		    out_harmless(c->arena, cols[i].member),
 		    is_unheard(c, v->json, cols[i].member)
 			? "not reported yet: start certctl-agent on its host"
 			: column_cell(c, &cols[i], v->json));

@@ -161,6 +161,12 @@ an_object_has_each_format(void)
 	CHECK_STR(object_as("name", NULL, text), "a\n");
 	CHECK_STR(object_as("json", "more", text), "{\"more\":7}\n");
 	CHECK_STR(object_as("table", "more", text), "more                 7\n");
+	CHECK_STR(object_as("wide", NULL,
+		      "{\"id\":\"a\",\"note\":\"x\","
+		      "\"auto_create_missing_renewals\":false}"),
+	    "id                           a\n"
+	    "note                         x\n"
+	    "auto_create_missing_renewals false\n");
 }
 
 static void
