@@ -111,7 +111,8 @@ print_rows(struct cli *c, const struct render_view *v)
 	return nrows;
 }
 
-/* Of the longest name; mostly alike, so that one answer stands below another. */
+/* Of the longest name; mostly alike, so that one answer stands below another.
+ */
 static int
 names_width(const struct column *cols, size_t n)
 {

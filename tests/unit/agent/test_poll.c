@@ -181,13 +181,15 @@ an_item_that_ends_during_a_question_has_another_asked(void)
 {
 	struct agent *a = rig_new(NULL);
 
-	rig_answer("GET", WORK, 200, item, 400);
-	rig_answer("POST", "/api/v1/agents/a-1/csr", 202, "{}", 1200);
+	rig_answer("GET", WORK, 200, item, 800);
+	rig_answer("POST", "/api/v1/agents/a-1/csr", 202, "{}", 1400);
 	a->poll = poll_start(a);
-	rig_pass(1610); /* the second began after 1200 to 1600 */
+	/* The second begins after 1600 to 2000, and is answered after 2400 to
+	 * 2800; the item ends after 2200. */
+	rig_pass(2300);
 	CHECK_INT(rig_count("GET", WORK), 2);
-	CHECK(poll_is_idle(a->poll) == false);
-	rig_pass(420);
+	CHECK(!poll_is_idle(a->poll));
+	rig_pass(550);
 	CHECK_INT(rig_count("GET", WORK), 3);
 }
 
