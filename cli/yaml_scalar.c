@@ -11,8 +11,8 @@
 #include "common/base/attr.h"
 #include "common/base/text.h"
 
-/* Past what a double holds the last digits change (RFC 7493); cJSON writes
- * them anew from half of that on. */
+/* Past what a double holds the last digits change (RFC 7493), and the strict
+ * reader of JSON takes none; cJSON writes them anew from half of that on. */
 #define WHOLE_MAX 4503599627370495.0
 
 enum word { WORD_NONE, WORD_NULL, WORD_TRUE, WORD_FALSE, WORD_UNCLEAR };
@@ -133,8 +133,7 @@ number(const char *text, const char **out_why)
 {
 	double value = strtod(text, NULL);
 
-	if (isfinite(value) &&
-	    (strpbrk(text, ".eE") || fabs(value) <= WHOLE_MAX))
+	if (isfinite(value) && fabs(value) <= WHOLE_MAX)
 		return cJSON_CreateNumber(value);
 	*out_why = "a number is too large to be kept exactly: quote it";
 	return NULL;

@@ -73,6 +73,8 @@ what_versions_read_differently_is_refused(void)
 	}
 	CHECK(strstr(READ("a: 4503599627370496"), "too large"));
 	CHECK(strstr(READ("a: 1e999"), "too large"));
+	CHECK(strstr(READ("a: 8e88"), "too large"));
+	CHECK(strstr(READ("a: -1.5e101"), "too large"));
 }
 
 static void
