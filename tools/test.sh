@@ -41,6 +41,14 @@ name_failures() { # NAME LOG
     sed "s/^/$1: /" <<<"${named:-$(tail -n 1 "$2")}" | cut -c 1-240
 }
 
+# What was skipped and why, a line a reason: a number alone may hide what ought to have run.
+name_skips() { # NAME LOG
+    awk -v part="$1" '
+        /^SKIPPED \[/ { n = $2; gsub(/[^0-9]/, "", n); sub(/^SKIPPED \[[0-9]+\] [^ ]+: (skipped: )?/, ""); count[substr($0, 1, 150)] += n }
+        /^ *[0-9]+\/[0-9]+ .* SKIP / { sub(/^ *[0-9]+\/[0-9]+ /, ""); sub(/ +SKIP .*/, ""); count[$0]++ }
+        END { for (why in count) printf "skipped in %s: %d, %s\n", part, count[why], why }' "$2" | sort
+}
+
 # part NAME LOG SECONDS PASSED FAILED SKIPPED: prints the line and keeps the numbers; parts that run at the same time do so one after another.
 part() {
     {
@@ -52,6 +60,7 @@ part() {
             tail -n 200 "$2" | sed 's/^/    /'
             name_failures "$1" "$2" >>"$logs/failures"
         fi
+        [ "$6" -eq 0 ] || name_skips "$1" "$2" >>"$logs/skips"
         echo "$4 $5 $6" >&9
     } 9>>"$logs/counts"
 }
@@ -208,9 +217,11 @@ main() {
     mkdir -p "$logs"
     : >"$logs/counts"
     : >"$logs/failures"
+    : >"$logs/skips"
     if [ $# -gt 0 ]; then run_parts "$@"; else run_all; fi
 
     read -r passed failed skipped < <(awk '{ p += $1; f += $2; s += $3 } END { print p + 0, f + 0, s + 0 }' "$logs/counts")
+    cat "$logs/skips"
     sed 's/^/failed in /' "$logs/failures"
     echo "$((SECONDS - started)) s, logs in $logs"
     echo "$passed passed, $failed failed$([ "$skipped" -eq 0 ] || echo ", $skipped skipped")"
