@@ -255,11 +255,15 @@ pause_from_now(struct poll *p, int64_t ms)
 static void
 pause_for(struct poll *p, bool is_news)
 {
+	int64_t pause;
+
 	if (is_news || !p->in_hand.first)
 		p->known_ms = PAUSE_MS;
-	p->pause_ms = rand_jitter(p->known_ms, PAUSE_JITTER_PERCENT);
+	pause = rand_jitter(p->known_ms, PAUSE_JITTER_PERCENT);
 	if (p->in_hand.first)
-		pause_from_now(p, p->pause_ms);
+		pause_from_now(p, pause);
+	else
+		p->pause_ms = pause;
 	p->known_ms *= 2;
 	if (p->known_ms > PAUSE_MAX_MS)
 		p->known_ms = PAUSE_MAX_MS;

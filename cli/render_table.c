@@ -111,8 +111,7 @@ print_rows(struct cli *c, const struct render_view *v)
 	return nrows;
 }
 
-/* Of the longest name; mostly alike, so that one answer stands below another.
- */
+/* Of the longest name; mostly alike, for answers that stand below another. */
 static int
 names_width(const struct column *cols, size_t n)
 {

@@ -45,12 +45,12 @@ def make(plane):
         plane.query("UPDATE issuers SET enabled = false WHERE id = %s", issuer.id)
     ids = [i.id for i in made]
 
-    def has_left():
+    def are_over():
         """A task that failed would be tried again, and ask the simulator in the middle of another test."""
         plane.query("DELETE FROM tasks WHERE status = 'Pending' AND issuer_id = ANY (%s)", ids)
         return not plane.value("SELECT (SELECT count(*) FROM jobs WHERE status = 'Running' AND issuer_id = ANY (%s)) "
                                "+ (SELECT count(*) FROM tasks WHERE issuer_id = ANY (%s))", ids, ids)
-    wait_for(has_left, 40, "its jobs and tasks to leave the worker")
+    wait_for(are_over, 40, "its jobs and tasks to leave the worker")
 
 
 @pytest.fixture

@@ -12,12 +12,26 @@
 #include "tests/unit/check.h"
 
 #define WORK "/api/v1/agents/a-1/work"
+#define CSR "/api/v1/agents/a-1/csr"
 #define MINUTE 60000
 
 static const char *const item =
     "{\"jobs\":[{\"id\":\"job-1\",\"type\":\"Issuance\","
     "\"status\":\"AwaitingCSR\",\"certificate_id\":\"mc-1\","
     "\"common_name\":\"a.test\",\"sans\":[\"a.test\"]}]}";
+
+/* An agent that begins to ask: each question is answered with the item after
+ * so long, and so is its CSR. */
+static struct agent *
+offered(int64_t asked_ms, int64_t csr_ms)
+{
+	struct agent *a = rig_new(NULL);
+
+	rig_answer("GET", WORK, 200, item, asked_ms);
+	rig_answer("POST", CSR, 202, "{}", csr_ms);
+	a->poll = poll_start(a);
+	return a;
+}
 
 static size_t
 asked_in_a_minute(int status, const char *body, int64_t delay_ms,
@@ -26,7 +40,7 @@ asked_in_a_minute(int status, const char *body, int64_t delay_ms,
 	struct agent *a = rig_new(settings);
 
 	rig_answer("GET", WORK, status, body, delay_ms);
-	rig_answer("POST", "/api/v1/agents/a-1/csr", 202, "{}", 0);
+	rig_answer("POST", CSR, 202, "{}", 0);
 	a->poll = poll_start(a);
 	rig_pass(MINUTE);
 	return rig_count("GET", WORK);
@@ -103,20 +117,17 @@ an_item_that_comes_for_ever_makes_no_storm(void)
 	size_t n = asked_in_a_minute(200, item, 0, NULL);
 
 	CHECK(n >= 45 && n <= 170);
-	n = rig_count("POST", "/api/v1/agents/a-1/csr");
+	n = rig_count("POST", CSR);
 	CHECK(n >= 20 && n <= 61);
 }
 
 static void
 an_item_in_hand_is_not_begun_twice(void)
 {
-	struct agent *a = rig_new(NULL);
+	struct agent *a = offered(0, 20000);
 
-	rig_answer("GET", WORK, 200, item, 0);
-	rig_answer("POST", "/api/v1/agents/a-1/csr", 202, "{}", 20000);
-	a->poll = poll_start(a);
 	rig_pass(10000);
-	CHECK_INT(rig_count("POST", "/api/v1/agents/a-1/csr"), 1);
+	CHECK_INT(rig_count("POST", CSR), 1);
 	CHECK(rig_count("GET", WORK) <= 13);
 	CHECK(!poll_is_idle(a->poll));
 }
@@ -125,12 +136,9 @@ an_item_in_hand_is_not_begun_twice(void)
 static void
 what_is_known_is_asked_for_less_often(void)
 {
-	struct agent *a = rig_new(NULL);
 	size_t n;
 
-	rig_answer("GET", WORK, 200, item, 0);
-	rig_answer("POST", "/api/v1/agents/a-1/csr", 202, "{}", 28000);
-	a->poll = poll_start(a);
+	offered(0, 28000);
 	rig_pass(1500);
 	CHECK_INT(rig_count("GET", WORK), 2);
 	rig_pass(26000);
@@ -146,12 +154,9 @@ what_is_known_is_asked_for_less_often(void)
 static void
 work_is_asked_for_again_when_an_item_ends(void)
 {
-	struct agent *a = rig_new(NULL);
 	size_t n;
 
-	rig_answer("GET", WORK, 200, item, 0);
-	rig_answer("POST", "/api/v1/agents/a-1/csr", 202, "{}", 300);
-	a->poll = poll_start(a);
+	offered(0, 300);
 	rig_pass(290);
 	n = rig_count("GET", WORK);
 	rig_pass(40);
@@ -162,13 +167,9 @@ work_is_asked_for_again_when_an_item_ends(void)
 static void
 who_was_given_work_does_not_ask_what_he_has(void)
 {
-	struct agent *a = rig_new(NULL);
-
-	rig_answer("GET", WORK, 200, item, 20000);
-	rig_answer("POST", "/api/v1/agents/a-1/csr", 202, "{}", 300);
-	a->poll = poll_start(a);
+	offered(20000, 300);
 	rig_pass(20250);
-	CHECK_INT(rig_count("POST", "/api/v1/agents/a-1/csr"), 1);
+	CHECK_INT(rig_count("POST", CSR), 1);
 	CHECK_INT(rig_count("GET", WORK), 1);
 	rig_pass(100);
 	CHECK_INT(rig_count("GET", WORK), 2);
@@ -179,11 +180,8 @@ who_was_given_work_does_not_ask_what_he_has(void)
 static void
 an_item_that_ends_during_a_question_has_another_asked(void)
 {
-	struct agent *a = rig_new(NULL);
+	struct agent *a = offered(800, 1400);
 
-	rig_answer("GET", WORK, 200, item, 800);
-	rig_answer("POST", "/api/v1/agents/a-1/csr", 202, "{}", 1400);
-	a->poll = poll_start(a);
 	/* The second begins after 1600 to 2000, and is answered after 2400 to
 	 * 2800; the item ends after 2200. */
 	rig_pass(2300);
