@@ -7,13 +7,10 @@ are back, each agent tells what it serves, and each site serves what the databas
 """
 import contextlib
 import json
-import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
 
-import psycopg2
 import pytest
 
 import audit
@@ -165,24 +162,16 @@ def changes(fleet):
                        "(SELECT count(*) FROM jobs WHERE status = 'Cancelled')")
 
 
-def is_cut_off(connection):
-    try:
-        connection.cursor().execute("SELECT 1")
-    except psycopg2.Error:
-        return True
-    return False
-
-
 @contextlib.contextmanager
 def recovery_midway(fleet):
-    """certctl recover --apply, held in the midst of its transaction: the program, who holds it, and the session's process."""
+    """certctl recover --apply, held in the midst of its transaction: the program and the session's process."""
     with contextlib.closing(fleet.connect()) as locker, locker.cursor() as cursor:
         # What it asks for once it has chosen what to do, and before it does it.
         cursor.execute("LOCK TABLE audit_events IN SHARE MODE")
         program = subprocess.Popen([BUILD / "cli" / "certctl", "recover", "--apply", "--yes"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                    env=fleet.cli_env())
         try:
-            yield program, locker, wait_for(lambda: fleet.value(
+            yield program, wait_for(lambda: fleet.value(
                 "SELECT a.pid FROM pg_stat_activity a JOIN pg_locks l ON l.pid = a.pid WHERE NOT l.granted "
                 "AND l.relation = 'audit_events'::regclass AND l.mode = 'ShareRowExclusiveLock'"), PATIENCE_S, "the recovery to be midway")
         finally:
@@ -195,17 +184,13 @@ def test_killed_on_the_way_it_has_done_nothing(world, victim):
     """It is one transaction: what is left of it when somebody dies goes back, and the next call does it all."""
     fleet = world.fleet
     before = changes(fleet)
-    with recovery_midway(fleet) as (program, locker, session):
+    with recovery_midway(fleet) as (program, session):
         program.kill()
         if victim == "apiserver":
             fleet.processes["apiserver"].kill()
             fleet.query("SELECT pg_terminate_backend(%s)", session)
         else:
-            os.kill(session, signal.SIGKILL)
-            # The server ends all sessions then, once it has noticed.
-            wait_for(lambda: is_cut_off(locker), PATIENCE_S, "the server to begin anew")
-    fleet.forget_connections()
-    wait_for(fleet.database_is_up, PATIENCE_S, "the database")
+            fleet.crash_postgres(session, PATIENCE_S)
     if victim == "apiserver":
         fleet.processes["apiserver"].start()
     fleet.wait_ready()

@@ -115,6 +115,14 @@ def wait_for(test, seconds=20, what="a condition", every=None):
         time.sleep(every or min(max(took / 10, 0.01), 0.1))
 
 
+def is_cut_off(cursor):
+    try:
+        cursor.execute("SELECT 1")
+    except psycopg2.Error:
+        return True
+    return False
+
+
 def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
@@ -474,6 +482,16 @@ class Fleet:
             return True
         except psycopg2.OperationalError:
             return False
+
+    def crash_postgres(self, session=None, seconds=60):
+        """Kills the process of a session, or of any; PostgreSQL ends them all for it and starts anew from its log, which is waited for.  It
+        answers until it has noticed, so one session waits for its own end first."""
+        with contextlib.closing(self.connect()) as witness, witness.cursor() as cursor:
+            cursor.execute("SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() LIMIT 1")
+            os.kill(session or cursor.fetchone()[0], signal.SIGKILL)
+            wait_for(lambda: is_cut_off(cursor), seconds, "PostgreSQL to begin anew", every=0.05)
+        self.forget_connections()
+        wait_for(self.database_is_up, seconds, "PostgreSQL", every=0.05)
 
     def connect(self, role="postgres", database="certctl", connect_timeout=5):
         """A session that finds functions as the programs do."""

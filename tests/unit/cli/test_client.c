@@ -101,10 +101,12 @@ serve_one(void *arg)
 	return NULL;
 }
 
+/* It ends, with its connections, when the listener does. */
 static void *
 serve(void *arg)
 {
-	pthread_t one;
+	pthread_t threads[256];
+	size_t n = 0;
 	int fd;
 
 	(void)arg;
@@ -113,9 +115,11 @@ serve(void *arg)
 
 		SSL_set_fd(ssl, fd);
 		server.connections++;
-		CHECK(pthread_create(&one, NULL, serve_one, ssl) == 0);
-		CHECK(pthread_detach(one) == 0);
+		CHECK(n < ARRAY_LEN(threads));
+		CHECK(pthread_create(&threads[n++], NULL, serve_one, ssl) == 0);
 	}
+	while (n > 0)
+		CHECK(pthread_join(threads[--n], NULL) == 0);
 	return NULL;
 }
 
@@ -145,7 +149,6 @@ make_certificate(void)
 	testca_free(ca);
 }
 
-/* It ends with the process. */
 static void
 start(void)
 {
@@ -560,6 +563,18 @@ texts_become_parts_of_a_path(void)
 	CHECK_STR(client_escape(&cli, ""), "");
 }
 
+/* The last: what a thread of the server holds would be taken for a leak. */
+static void
+no_connection_outlives_the_client(void)
+{
+	client_end();
+	CHECK(shutdown(server.listener, SHUT_RDWR) == 0);
+	CHECK(pthread_join(server.thread, NULL) == 0);
+	close(server.listener);
+	SSL_CTX_free(server.ctx);
+	server.ctx = NULL;
+}
+
 CHECK_MAIN(CHECK_ROW(a_call_says_who_asks_for_what),
     CHECK_ROW(what_is_no_json_is_no_success),
     CHECK_ROW(an_answer_in_pieces_is_whole),
@@ -574,4 +589,5 @@ CHECK_MAIN(CHECK_ROW(a_call_says_who_asks_for_what),
     CHECK_ROW(only_the_server_that_was_meant_is_asked),
     CHECK_ROW(what_reads_has_one_connection),
     CHECK_ROW(a_change_is_sent_once_though_the_server_dies),
-    CHECK_ROW(texts_become_parts_of_a_path))
+    CHECK_ROW(texts_become_parts_of_a_path),
+    CHECK_ROW(no_connection_outlives_the_client))
