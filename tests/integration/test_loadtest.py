@@ -235,20 +235,25 @@ def guarded(pid):
             words = path.read_bytes().split(b"\0")
         except OSError:
             continue
-        if any(w.endswith(b"guard.py") for w in words) and f'"owner": {pid}'.encode() in b"".join(words):
+        if any(w.endswith(b"guard.py") for w in words) and json.loads(words[-2])["owner"] == pid:
             return json.loads(words[-2])["directory"]
     return None
 
 
 @pytest.mark.parametrize("signo", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_whoever_ends_a_run_leaves_nothing(tmp_path, signo):
-    running = subprocess.Popen([*COMMAND, "agent", "--driver", "plain", "--duration", "10m", "--artifacts", str(tmp_path)],
-                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment(), start_new_session=True,
-                               # What a shell starts in the background ignores SIGINT, and so does all that it starts.
-                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+    said = tmp_path / "said"
+    with said.open("w", encoding="utf-8") as out:
+        running = subprocess.Popen([*COMMAND, "agent", "--driver", "plain", "--duration", "10m", "--artifacts", str(tmp_path)],
+                                   stdout=out, stderr=subprocess.STDOUT, env=environment(), start_new_session=True,
+                                   # What a shell starts in the background ignores SIGINT, and so does all that it starts.
+                                   preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+    def loads(directory):
+        assert running.poll() is None, said.read_text(encoding="utf-8")
+        return list(Path(directory).glob("log/generator-*.log"))
     try:
         directory = wait_for(lambda: guarded(running.pid), 20, "a control plane")
-        wait_for(lambda: list(Path(directory).glob("log/generator-*.log")), 90, "the load")
+        wait_for(lambda: loads(directory), 90, lambda: f"the load: {said.read_text(encoding='utf-8')}")
         os.killpg(running.pid, signo)
         assert running.wait(60) != 0
     finally:
