@@ -262,9 +262,10 @@ def test_many_slices(idle, servers):
     ended(idle, begun)
     # From the middle, as a worker leaves it.
     idle.query("UPDATE network_scan_targets SET scan_id = %s WHERE id = %s", begun["id"], nst)
-    idle.query("UPDATE discovery_scans SET completed_at = NULL")
     idle.query("TRUNCATE discovered_certificates")
-    idle.query("INSERT INTO tasks (id, kind, subject, dedupe_key, payload) SELECT 'task-half', 'network_scan', n.id, 'network_scan:' || n.id,"
+    # Both at once: a scan without a task is ended.
+    idle.query("UPDATE discovery_scans SET completed_at = NULL;"
+               " INSERT INTO tasks (id, kind, subject, dedupe_key, payload) SELECT 'task-half', 'network_scan', n.id, 'network_scan:' || n.id,"
                " jsonb_build_object('scan', n.scan_id, 'at', 2, 'cidrs', n.cidrs, 'ports', n.ports, 'timeout_ms', 1000)"
                " FROM network_scan_targets n WHERE n.id = %s", nst)
     ended(idle, begun)
