@@ -235,7 +235,7 @@ def guarded(pid):
             words = path.read_bytes().split(b"\0")
         except OSError:
             continue
-        if any(w.endswith(b"guard.py") for w in words) and json.loads(words[-2])["owner"] == pid:
+        if any(w.endswith(b"guard.py") for w in words) and f'"owner": {pid},'.encode() in words[-2]:
             return json.loads(words[-2])["directory"]
     return None
 
@@ -248,12 +248,18 @@ def test_whoever_ends_a_run_leaves_nothing(tmp_path, signo):
                                    stdout=out, stderr=subprocess.STDOUT, env=environment(), start_new_session=True,
                                    # What a shell starts in the background ignores SIGINT, and so does all that it starts.
                                    preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
-    def loads(directory):
-        assert running.poll() is None, said.read_text(encoding="utf-8")
-        return list(Path(directory).glob("log/generator-*.log"))
+
+    def await_what(what, test, seconds):
+        def told():
+            return f"{what}; the run said: {said.read_text(encoding='utf-8')}"
+
+        def is_there():
+            assert running.poll() is None, told()
+            return test()
+        return wait_for(is_there, seconds, told)
     try:
-        directory = wait_for(lambda: guarded(running.pid), 20, "a control plane")
-        wait_for(lambda: loads(directory), 90, lambda: f"the load: {said.read_text(encoding='utf-8')}")
+        directory = await_what("a control plane", lambda: guarded(running.pid), 20)
+        await_what("the load", lambda: list(Path(directory).glob("log/generator-*.log")), 90)
         os.killpg(running.pid, signo)
         assert running.wait(60) != 0
     finally:
