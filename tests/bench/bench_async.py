@@ -30,12 +30,14 @@ PLACE = """
         SELECT id_new('job'), 'Renewal', id, 'Pending', issuer_id, 'issue:' || id || ':', now() FROM made RETURNING id)
     INSERT INTO certificate_requests SELECT id, (%s::text[])[1 + row_number() OVER () %% %s], '' FROM jobs"""
 # As orders are that have waited for long: each is due once in the longest wait, and they are spread over it; those that a list is
-# asked for over the fifths of it, as order_due has them.
+# asked for over the fifths of it, as order_due has them.  Not those that are being polled: the end of a poll writes how many there were.
 WAITED = """
     UPDATE jobs j SET checkpoint = j.checkpoint || '{"polls": 9}', run_after = CASE WHEN j.checkpoint ? 'together'
         THEN date_bin(make_interval(secs => o.longest / 5), o.at, i.created_at) + make_interval(secs => o.longest / 5) ELSE o.at END
     FROM (SELECT id, w.longest, now() + row_number() OVER (ORDER BY id) * w.longest / %s * interval '1 second' AS at
-        FROM jobs, (SELECT %s::float8 AS longest) w WHERE checkpoint ->> 'state' = 'ordered') o, issuers i WHERE o.id = j.id AND i.id = j.issuer_id"""
+        FROM jobs, (SELECT %s::float8 AS longest) w WHERE checkpoint ->> 'state' = 'ordered') o, issuers i WHERE o.id = j.id AND i.id = j.issuer_id
+        AND j.status = 'Pending' AND (j.checkpoint ->> 'polls')::bigint < 9"""
+YOUNG = "SELECT count(*) FROM jobs WHERE checkpoint ->> 'state' = 'ordered' AND (checkpoint ->> 'polls')::bigint < 9"
 POLLED = "SELECT coalesce(sum((checkpoint ->> 'polls')::bigint), 0)::bigint FROM jobs WHERE checkpoint ->> 'state' = 'ordered'"
 
 
@@ -72,9 +74,11 @@ def place(fleet, csrs, orders):
 
 
 def age(fleet, orders):
-    """All of them have waited for long."""
-    fleet.query(WAITED, orders, LONGEST_WAIT_S)
-    wait_for(lambda: fleet.value("SELECT count(*) FROM jobs WHERE status = 'Running'") <= PERMITS // 5, 60, "the polls under way to end")
+    """All of them have waited for long, those that are being polled too, as soon as they are not."""
+    def have_aged():
+        fleet.query(WAITED, orders, LONGEST_WAIT_S)
+        return fleet.value(YOUNG) == 0
+    wait_for(have_aged, 60, "the polls under way to end")
 
 
 class Watched(NamedTuple):
